@@ -1,0 +1,146 @@
+"""Places in a source text, diagnostics, and the two exceptions of the compiler.
+
+A *user's* mistake is a `SymError` that carries one `Diagnostic` per independent mistake; a mistake of
+the *compiler* is an `IRError`. Nothing else is raised on user input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text and the name it is shown under."""
+
+    path: str
+    text: str
+
+    def line(self, number: int) -> str:
+        """Line `number`, counted from 1, without its end; empty past the end of the text."""
+        lines = self.text.splitlines()
+        return lines[number - 1] if 0 < number <= len(lines) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A piece of one line of a source: `line` and `column` count from 1, `length` in characters."""
+
+    source: Source
+    line: int
+    column: int
+    length: int = 1
+
+    def render(self, margin: int) -> list[str]:
+        """The `-->` line, the source line and its caret line; `margin` is the width of line numbers."""
+        text = self.source.line(self.line).replace("\t", " ")
+        carets = "^" * max(1, min(self.length, len(text) - self.column + 1))
+        pad = " " * margin
+        return [
+            f"{pad}--> {self.source.path}:{self.line}:{self.column}",
+            f"{pad} |",
+            f"{self.line:>{margin}} | {text}".rstrip(),
+            f"{pad} | {' ' * (self.column - 1)}{carets}",
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something more to say, perhaps about another place."""
+
+    message: str
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One mistake: what is wrong, where, what else to look at, and what to do.
+
+    Messages are lower case, without a full stop, with names in backticks.
+    """
+
+    code: str
+    message: str
+    span: Span | None = None
+    notes: tuple[Note, ...] = ()
+    help: str | None = None
+    severity: str = "error"
+
+    def render(self) -> str:
+        """The diagnostic as text of several lines, without colour."""
+        spans = [s for s in (self.span, *(n.span for n in self.notes)) if s is not None]
+        margin = max((len(str(s.line)) for s in spans), default=1)
+        lines = [f"{self.severity}[{self.code}]: {self.message}"]
+        if self.span is not None:
+            lines += self.span.render(margin)
+        for note in self.notes:
+            lines.append(f"note: {note.message}")
+            if note.span is not None:
+                lines += note.span.render(margin)
+        if self.help is not None:
+            lines.append(f"help: {self.help}")
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, object]:
+        """The diagnostic as plain data."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "path": self.span.source.path if self.span else None,
+            "line": self.span.line if self.span else None,
+            "column": self.span.column if self.span else None,
+            "length": self.span.length if self.span else None,
+            "notes": [
+                {
+                    "message": n.message,
+                    "path": n.span.source.path if n.span else None,
+                    "line": n.span.line if n.span else None,
+                    "column": n.span.column if n.span else None,
+                }
+                for n in self.notes
+            ],
+            "help": self.help,
+        }
+
+
+class SymError(Exception):
+    """One or more mistakes in what the user wrote; `line` and `column` are those of the first."""
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...] | list[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("\n\n".join(d.render() for d in self.diagnostics))
+
+    @property
+    def line(self) -> int | None:
+        """Line of the first mistake, from 1; None if it has no place."""
+        span = self.diagnostics[0].span
+        return span.line if span else None
+
+    @property
+    def column(self) -> int | None:
+        """Column of the first mistake, from 1; None if it has no place."""
+        span = self.diagnostics[0].span
+        return span.column if span else None
+
+
+class IRError(Exception):
+    """The compiler broke one of its own promises; please report it with the spec."""
+
+
+@dataclass(slots=True)
+class Collector:
+    """Gathers diagnostics so that one run reports every independent mistake."""
+
+    found: list[Diagnostic] = field(default_factory=list)
+
+    def error(
+        self, code: str, message: str, span: Span | None, *notes: Note, help: str | None = None
+    ) -> None:
+        """Record one mistake and go on."""
+        self.found.append(Diagnostic(code, message, span, notes, help))
+
+    def finish(self) -> None:
+        """Raise `SymError` if anything was recorded."""
+        if self.found:
+            raise SymError(self.found)
