@@ -104,6 +104,15 @@ class Diagnostic:
         }
 
 
+def too_large(what: str, found: int, limit: int) -> Diagnostic:
+    """The diagnostic for a spec beyond a stated limit of an exact search."""
+    return Diagnostic(
+        "QE900",
+        f"a pair of parameters has {found} {what} together; the compiler enumerates at most {limit}",
+        help="split the parameter, or merge axes that are always permuted together",
+    )
+
+
 class SymError(Exception):
     """One or more mistakes in what the user wrote; `line` and `column` are those of the first."""
 
