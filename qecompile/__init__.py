@@ -1,0 +1,32 @@
+"""qecompile: from a symmetry spec to a complete equivariant network over weights.
+
+Each public name is imported on first use: `Group` and what `build` gives need torch, the rest does not.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qecompile.errors import SymError
+    from qecompile.groups import Group
+    from qecompile.pipeline import build, derive, emit, load, parse
+
+__all__ = ["Group", "SymError", "build", "derive", "emit", "load", "parse"]
+
+_HOMES = {"Group": "groups", "SymError": "errors"}
+
+
+def __getattr__(name: str) -> object:
+    """Find a public name in its module: the pipeline, unless `_HOMES` says otherwise."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'pipeline')}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """The public names too, imported or not."""
+    return sorted({*globals(), *__all__})
