@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from qecompile.groups import Group
     from qecompile.pipeline import build, derive, emit, load, parse
 
-__all__ = ["Group", "SymError", "build", "derive", "emit", "load", "parse"]
+__all__ = ["Group", "SymError", "__version__", "build", "derive", "emit", "load", "parse"]
+
+__version__ = "0.1.0"
 
 _HOMES = {"Group": "groups", "SymError": "errors"}
 

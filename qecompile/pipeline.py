@@ -1,0 +1,103 @@
+"""The compiler, stage by stage: read this file first.
+
+    text --load, parse--> Spec --derive--> Basis --emit--> Python source --build--> module
+                                             +---check--> one result per `expect`
+
+Each function below is one stage and leaves the work to the module that owns it. No stage before `build`
+needs torch.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import ModuleType
+
+from qecompile import basis, checks, resolve
+from qecompile.basis import Basis
+from qecompile.checks import Result
+from qecompile.codegen.emit import emit_source, parameter_counts
+from qecompile.loading import import_source
+from qecompile.spec import Spec
+
+
+def load(path: str | os.PathLike[str], /, name: str | None = None, **arguments: object) -> Spec:
+    """Read one spec from a `.sym` file; `name` picks it where the file holds several.
+
+    Args:
+        path: the file.
+        name: the spec to take; it may be left out if the file holds only one.
+        **arguments: values for the spec's own parameters, as in `widths=[784, 64, 10]`.
+
+    Raises:
+        SymError: the file cannot be read, or what it says is wrong.
+    """
+    return resolve.load(path, name, arguments)
+
+
+def parse(text: str, /, name: str | None = None, **arguments: object) -> Spec:
+    """Read one spec from a string.
+
+    Example:
+        >>> spec = parse("spec tiny(n: int = 3) { space h = n : permute  param b : h }", n=5)
+        >>> spec.params["b"].shape
+        (5,)
+    """
+    return resolve.parse(text, name, arguments=arguments)
+
+
+def derive(spec: Spec) -> Basis:
+    """The complete basis of equivariant linear maps between the parameters of `spec`.
+
+    Example:
+        >>> spec = parse("spec tiny { space h = 4 : permute  param W : [h, h]  param b : h }")
+        >>> derive(spec).dim("W", "W"), derive(spec).dim("W", "b")
+        (15, 5)
+    """
+    return basis.derive(spec)
+
+
+def check(spec: Spec) -> tuple[Result, ...]:
+    """Test every `expect` of `spec`, in order.
+
+    Example:
+        >>> spec = parse("spec tiny { space h = 4 : permute  param b : h  expect dim(b -> b) == 3 }")
+        >>> [(result.ok, result.actual) for result in check(spec)]
+        [(False, 2)]
+    """
+    return checks.check_expects(spec, derive(spec))
+
+
+def count_parameters(spec: Spec) -> dict[str, int]:
+    """The number of weights of each class that `emit` would write, without writing it."""
+    return parameter_counts(spec)
+
+
+def emit(spec: Spec, path: str | os.PathLike[str]) -> None:
+    """Write the layers and networks of `spec` as one Python file that imports torch and not qecompile.
+
+    A reader of `path` sees the old file or the whole new one, never a part.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    source = emit_source(spec)
+    target = Path(path).resolve()
+    if target.exists() and not target.is_file():  # a device or a pipe cannot be replaced
+        target.write_text(source, encoding="utf-8")
+        return
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.write_text(source, encoding="utf-8")
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def build(spec: Spec) -> ModuleType:
+    """The emitted source of `spec`, imported; equal sources give the same module.
+
+    The source lies in a file, so tracebacks and `inspect.getsource` show it. Objects of its classes can be
+    pickled; another process reads them after it has built the same spec.
+    """
+    return import_source(emit_source(spec), name=spec.name)
