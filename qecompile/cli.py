@@ -1,0 +1,193 @@
+"""The command `qecompile`: arguments in, text or JSON out, and an exit code.
+
+0: done; 1: a check failed; 2: bad input, told as diagnostics. Whatever the user got wrong, including the
+command line and the files it names, ends here as a `Diagnostic`; only a mistake of the compiler shows a
+traceback.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qecompile import __version__, pipeline, resolve
+from qecompile.errors import Diagnostic, IRError, SymError
+from qecompile.report import BuildReport, CheckReport, DeriveReport, Report
+from qecompile.spec import Spec
+from qecompile.tables import Block, render
+
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+OUR_FAULT, INTERRUPTED, NO_READER = 70, 130, 141
+
+BUILT = "`check`, `derive` and `build`"
+LATER = {
+    "alpha": "valid alpha-maps and whether they are live",
+    "prove": "prove completeness and equivariance",
+    "audit": "compare the group with the network's real symmetry",
+    "infer": "write a spec from a torch module",
+    "explain": "draw the spec as an HTML page",
+    "fmt": "lay the file out canonically",
+    "act": "apply a group element to a checkpoint",
+    "bench": "time the emitted layer",
+}
+
+CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]
+"""The base of every mistake in a command line: click's, of which typer may carry a copy of its own."""
+
+app = typer.Typer(
+    name="qecompile",
+    help="Compile a symmetry spec (.sym) to a complete equivariant network over weights.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="the .sym file")]
+Defines = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-D", "--define", metavar="NAME=VALUE", help="set a parameter of the spec, as in widths=[64,10]"
+    ),
+]
+SpecName = Annotated[
+    str | None, typer.Option("--spec", metavar="NAME", help="the spec to take, if FILE holds several")
+]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return app(args=words, prog_name="qecompile", standalone_mode=False) or DONE
+    except SymError as mistake:
+        return _refuse(mistake.diagnostics, words)
+    except CommandLineError as mistake:
+        return _refuse([_bad_command_line(mistake)], words)
+    except IRError:
+        traceback.print_exc()
+        print("this is a mistake in qecompile, not in your input: please report it", file=sys.stderr)
+        return OUR_FAULT
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+
+
+@app.command()
+def check(file: File, define: Defines = None, spec: SpecName = None, as_json: Json = False) -> None:
+    """Parse and elaborate FILE and test every `expect`."""
+    loaded = _load(file, define, spec)
+    _show(report := CheckReport(loaded, pipeline.check(loaded)), as_json)
+    if not report.ok:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def derive(file: File, define: Defines = None, spec: SpecName = None, as_json: Json = False) -> None:
+    """Print the basis: how many equivariant linear maps join each two parameters."""
+    loaded = _load(file, define, spec)
+    _show(DeriveReport(loaded, pipeline.derive(loaded)), as_json)
+
+
+@app.command()
+def build(
+    file: File,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT.py", help="the file to write")],
+    define: Defines = None,
+    spec: SpecName = None,
+    as_json: Json = False,
+) -> None:
+    """Write the layers and networks of FILE as one Python file."""
+    loaded = _load(file, define, spec)
+    report = BuildReport(loaded, str(output), pipeline.count_parameters(loaded))
+    if not as_json:
+        _show(report, as_json)  # before writing: a count may be a reason to stop
+    _write(loaded, output, file)
+    if as_json:
+        _show(report, as_json)
+
+
+def _announce(name: str, purpose: str) -> None:
+    """Add a command that only says that it is not built yet, whatever its arguments."""
+
+    @app.command(
+        name,
+        help=f"Not built yet: {purpose}.",
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
+    def refuse() -> None:
+        message = f"`{name}` is not built yet in this version"
+        raise SymError([Diagnostic("QE902", message, help=f"this version has {BUILT}")])
+
+
+for _name, _purpose in LATER.items():
+    _announce(_name, _purpose)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="print the version")] = False,
+) -> None:
+    """Compile a symmetry spec (.sym) to a complete equivariant network over weights."""
+    if version:
+        _print(f"qecompile {__version__}")
+    elif context.invoked_subcommand is None:
+        _print(context.get_help())
+        raise typer.Exit(BAD_INPUT)
+
+
+def _load(file: Path, define: list[str] | None, spec: str | None) -> Spec:
+    return resolve.load(file, spec, resolve.parse_arguments(define or []))
+
+
+def _write(spec: Spec, output: Path, file: Path) -> None:
+    if output.exists() and output.samefile(file):
+        raise SymError([Diagnostic("QE901", f"`{output}` is the spec itself", help="choose another name")])
+    try:
+        pipeline.emit(spec, output)
+    except OSError as failure:
+        reason = (failure.strerror or str(failure)).lower()
+        raise SymError([Diagnostic("QE901", f"cannot write `{output}`: {reason}")]) from failure
+
+
+def _show(report: Report, as_json: bool) -> None:
+    if as_json:
+        _print(json.dumps(report.to_json(), indent=2))
+    else:
+        _print(_laid_out(report.blocks()))
+
+
+def _laid_out(blocks: Iterable[Block]) -> str:
+    return render(blocks, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
+
+
+def _print(text: str) -> None:
+    """Print to standard output; stop quietly if the reader has gone, as in `qecompile ... | head`."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit must not fail
+        raise typer.Exit(NO_READER) from None
+
+
+def _refuse(diagnostics: Sequence[Diagnostic], words: Sequence[str]) -> int:
+    """Tell what is wrong: as data on standard output if JSON was asked for, else on standard error."""
+    if "--json" in words:
+        print(json.dumps({"ok": False, "diagnostics": [d.to_json() for d in diagnostics]}, indent=2))
+    else:
+        print("\n\n".join(d.render() for d in diagnostics), file=sys.stderr)
+    return BAD_INPUT
+
+
+def _bad_command_line(mistake: Exception) -> Diagnostic:
+    words = getattr(mistake, "format_message", mistake.__str__)()
+    message = words[:1].lower() + words[1:].rstrip(".")
+    return Diagnostic("QE900", message, help="`qecompile --help` lists the commands and their options")

@@ -1,0 +1,244 @@
+"""What a command says: the data for scripts and the tables for people.
+
+Each report is a value with `to_json` (the keys that the language reference promises) and `blocks` (text
+and tables, in order, to be laid out by `tables.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from qecompile import orbit
+from qecompile.basis import Basis
+from qecompile.checks import Result
+from qecompile.spec import Axis, Param, Space, Spec
+from qecompile.tables import Block, Table
+
+PASSED, FAILED, NOT_CHECKED = "ok", "FAIL", "not checked"
+STYLES = ((PASSED, "green"), (FAILED, "bold red"), (NOT_CHECKED, "yellow"))
+
+
+class Report(Protocol):
+    """What every command gives back."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command found everything as it should be."""
+
+    def to_json(self) -> dict[str, object]:
+        """The report as plain data."""
+
+    def blocks(self) -> Iterable[Block]:
+        """The report as text and tables."""
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What `check` found: the parameters, the group, and each `expect`."""
+
+    spec: Spec
+    results: tuple[Result, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no `expect` failed; one that was not checked did not fail."""
+        return all(result.ok is not False for result in self.results)
+
+    def to_json(self) -> dict[str, object]:
+        """The parameters, the group and the expectations as plain data."""
+        return {
+            "spec": self.spec.name,
+            "params": {
+                p.name: {"shape": list(p.shape), "axes": list(axis_texts(p, self.spec))}
+                for p in self.spec.parameters
+            },
+            "group": {
+                "continuous_dim": orbit.continuous_dim(self.spec),
+                "factors": [
+                    {"space": f.space, "group": f.group, "copies": f.copies, "dim": f.dim}
+                    for f in orbit.factors(self.spec)
+                ],
+            },
+            "expect": [{"text": r.expect.text, "ok": r.ok, "actual": r.actual} for r in self.results],
+            "ok": self.ok,
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """The parameters, the group and the expectations, with a count at the end."""
+        yield _heading(self.spec)
+        yield Table(
+            "parameters",
+            ("name", "shape", "axes"),
+            tuple(
+                (p.name, shape_text(p.shape), " ".join(axis_texts(p, self.spec)) or "[]")
+                for p in self.spec.parameters
+            ),
+        )
+        yield Table(
+            f"group: continuous dimension {orbit.continuous_dim(self.spec)}",
+            ("space", "group", "copies", "dim"),
+            tuple((f.space, f.group, str(f.copies), str(f.dim)) for f in orbit.factors(self.spec)),
+        )
+        if self.results:
+            yield Table(
+                "expectations",
+                ("", "line", "expect", "expected", "actual"),
+                tuple(_expect_row(r) for r in self.results),
+                STYLES,
+            )
+        yield self._count
+
+    @cached_property
+    def _count(self) -> str:
+        passed = sum(r.ok is True for r in self.results)
+        failed = sum(r.ok is False for r in self.results)
+        waiting = len(self.results) - passed - failed
+        text = f"{passed} passed, {failed} failed"
+        return f"{text}, {waiting} not checked (this version cannot)" if waiting else text
+
+
+@dataclass(frozen=True)
+class DeriveReport:
+    """The basis of a spec: the dimension of each space of equivariant maps, and of the invariants."""
+
+    spec: Spec
+    basis: Basis
+
+    @property
+    def ok(self) -> bool:
+        """A basis that could be derived is in order."""
+        return True
+
+    @cached_property
+    def _pairs(self) -> tuple[tuple[str, str, int, int], ...]:
+        return tuple(self.basis.pairs())
+
+    @cached_property
+    def _invariants(self) -> Mapping[str, int]:
+        return {p.name: self.basis.invariants(p.name) for p in self.spec.parameters}
+
+    def to_json(self) -> dict[str, object]:
+        """The dimensions as plain data; pairs of dimension 0 are left out."""
+        return {
+            "spec": self.spec.name,
+            "hom": [
+                {"source": source, "target": target, "dim": dim, "diagrams": diagrams}
+                for source, target, dim, diagrams in self._pairs
+            ],
+            "invariants": dict(self._invariants),
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """The pairs, the invariants and the total."""
+        yield _heading(self.spec)
+        yield Table(
+            "equivariant linear maps (pairs of dimension 0 are left out)",
+            ("source", "target", "dim", "diagrams"),
+            tuple((source, target, str(dim), str(count)) for source, target, dim, count in self._pairs),
+        )
+        yield Table(
+            "invariants",
+            ("parameter", "dim"),
+            tuple((name, str(dim)) for name, dim in self._invariants.items()),
+        )
+        linear, affine = sum(pair[2] for pair in self._pairs), sum(self._invariants.values())
+        yield f"{linear} linear and {affine} affine weights per pair of channels"
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What `build` writes: the file, its classes, its kernels, and the weights of each class."""
+
+    spec: Spec
+    output: str
+    parameters: Mapping[str, int]
+    kernels: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """A file that could be written is in order."""
+        return True
+
+    def to_json(self) -> dict[str, object]:
+        """The same as plain data."""
+        return {
+            "output": self.output,
+            "classes": list(self.parameters),
+            "kernels": list(self.kernels),
+            "parameters": dict(self.parameters),
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """The weights of each class and where the file goes."""
+        yield _heading(self.spec)
+        yield Table(
+            "classes",
+            ("class", "weights"),
+            tuple((name, str(count)) for name, count in self.parameters.items()),
+        )
+        yield f"writing {self.output}"
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """A shape for people.
+
+    Example:
+        >>> shape_text((64, 784)), shape_text(())
+        ('64 x 784', 'scalar')
+    """
+    return " x ".join(map(str, shape)) or "scalar"
+
+
+def axis_texts(param: Param, spec: Spec) -> tuple[str, ...]:
+    """Each axis of `param` as a spec would write it."""
+    return tuple(axis_text(axis, spec.space[axis.space]) for axis in param.axes)
+
+
+def axis_text(axis: Axis, space: Space) -> str:
+    """One axis as a spec would write it; a dual that changes nothing is not shown.
+
+    Example:
+        >>> from qecompile.spec import Character
+        >>> characters = (Character(name="pre", word="scale"), Character(name="post", word="scale"))
+        >>> space = Space(name="c", size=4, permuted=True, characters=characters)
+        >>> [axis_text(Axis(space="c", charges=charges), space) for charges in [(1, 1), (-1, -1), (0, 2)]]
+        ['c', 'c*', 'c^{pre: 0, post: 2}']
+    """
+    match sorted(set(axis.charges)):
+        case []:
+            return f"{space.name}*" if axis.dual and space.vector == "linear" else space.name
+        case [1]:
+            return space.name
+        case [-1]:
+            return f"{space.name}*"
+        case [charge]:
+            return f"{space.name}^{charge}"
+        case _:
+            pairs = zip(space.characters, axis.charges, strict=True)
+            return f"{space.name}^{{{', '.join(f'{c.name}: {charge}' for c, charge in pairs)}}}"
+
+
+def _expect_row(result: Result) -> tuple[str, ...]:
+    expect = result.expect
+    verdict = {True: PASSED, False: FAILED, None: NOT_CHECKED}[result.ok]
+    expected = "" if expect.value is None else f"{expect.relation} {expect.value}"
+    actual = "" if result.actual is None else str(result.actual)
+    return verdict, str(expect.line), expect.text, expected, actual
+
+
+def _heading(spec: Spec) -> str:
+    arguments = ", ".join(f"{name}={_value_text(value)}" for name, value in spec.arguments)
+    return f"spec {spec.name}({arguments}) from {spec.path}"
+
+
+def _value_text(value: int | tuple[int, ...] | str) -> str:
+    match value:
+        case int():
+            return str(value)
+        case str():
+            return f'"{value}"'
+        case _:
+            return f"[{', '.join(map(str, value))}]"
