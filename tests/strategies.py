@@ -48,7 +48,7 @@ def spec_of(spaces: Mapping[str, str], types: Mapping[str, str]) -> Spec:
     """A spec from words, as in `spec_of({"h": "2 permute", "h.q": "3 linear"}, {"W": "h q <- h q"})`.
 
     A space is its size and its group, a nested one is named after its parent. A type is written as in the
-    language, without brackets: `a`, `a*`, `a^2`, or `a^1,-1` with one charge per character.
+    language, without brackets: `a`, `a*`, `a^2` (in every character), or `a^1,-1` (one charge for each).
 
     >>> spec = spec_of({"h": "2 permute", "h.q": "3 linear"}, {"W": "h q <- h q"})
     >>> spec.params["W"].shape, [a.dual for a in spec.params["W"].axes]
@@ -127,7 +127,7 @@ def forests(draw, index_groups=INDEX_GROUPS, vector_groups=VECTOR_GROUPS) -> tup
         spaces.append(space_of(f"s{len(spaces)}", size, group, parent))
         name = spaces[-1].name
         if group in index_groups and depth < 3:
-            for _ in range(draw(st.sampled_from([0, 1, 2]))):
+            for _ in range(draw(st.sampled_from([1, 0, 2, 1]))):
                 if len(spaces) < 6:
                     grow(name, depth + 1)
 
@@ -141,9 +141,10 @@ def forests(draw, index_groups=INDEX_GROUPS, vector_groups=VECTOR_GROUPS) -> tup
 def params(draw, name: str, spaces: tuple[Space, ...], bound: int) -> Param:
     """A parameter of at most `bound` entries: up to four chosen axes, and the parents that they need."""
     known = {s.name: s for s in spaces}
+    choices = spaces + tuple(s for s in spaces if s.parent)  # nested spaces twice as often
     chosen: list[str] = []
     for _ in range(draw(st.sampled_from([2, 1, 3, 4, 0]))):
-        missing = [draw(st.sampled_from(spaces))]
+        missing = [draw(st.sampled_from(choices))]
         while (owner := missing[-1].parent) is not None and owner not in chosen:
             missing.append(known[owner])
         grown = [*chosen, *(s.name for s in missing)]
