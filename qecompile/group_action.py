@@ -7,11 +7,13 @@ transformed by the formula (g x)[J] = w_g(J) x[sigma_g(J)] of `groups.py`. Check
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import EllipsisType
 
 import torch
 from torch import Tensor
 
 from qecompile.group_elements import Part, invert_matrix
+from qecompile.nesting import lineage
 from qecompile.spec import Axis, Space
 
 
@@ -40,12 +42,6 @@ def transform(
     return y
 
 
-def lineage(axes: Sequence[Axis], k: int) -> tuple[int, ...]:
-    """The positions of the axes that axis `k` belongs to, outermost first, ending with `k` itself."""
-    parent = axes[k].parent
-    return (*(() if parent is None else lineage(axes, parent)), k)
-
-
 def spread(t: Tensor, positions: Sequence[int], rank: int) -> Tensor:
     """A view of `t`, whose dims stand at `positions` of a tensor of `rank` axes, that broadcasts with it.
 
@@ -65,14 +61,14 @@ def _gather(
     """x[sigma_g(J)], by one indexing operation whose indices broadcast over the axes."""
     if all(parts[a.space].source is None for a in axes):
         return x
-    index = []
+    index: list[Tensor | slice | EllipsisType] = [...]
     for k, axis in enumerate(axes):
         source = parts[axis.space].source
         if source is None:
             index.append(spread(torch.arange(spaces[axis.space].size, device=x.device), (k,), len(axes)))
         else:
             index.append(spread(source.to(x.device), lineage(axes, k), len(axes)))
-    return x[(..., *index, slice(None))]
+    return x[(*index, slice(None))]
 
 
 def _multiply(

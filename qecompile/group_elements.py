@@ -173,12 +173,14 @@ def invert_matrix(matrix: Tensor, space: Space) -> Tensor:
     if space.vector != "linear":
         return matrix.mT
     wide = torch.promote_types(matrix.dtype, torch.float32)
-    return torch.linalg.inv(matrix.to(wide)).to(matrix.dtype)
+    inverse: Tensor = torch.linalg.inv(matrix.to(wide))
+    return inverse.to(matrix.dtype)
 
 
 def _haar(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Haar measure on O(n): QR of a Gaussian, R's signs moved to Q (Mezzadri, math-ph/0609050)."""
     gaussian = torch.randn(shape, generator=generator, dtype=torch.float64, device=generator.device)
+    q: Tensor
     q, r = torch.linalg.qr(gaussian)
     return q * torch.where(r.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).to(q)[..., None, :]
 

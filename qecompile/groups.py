@@ -30,6 +30,7 @@ from torch import Tensor
 
 from qecompile.group_action import transform
 from qecompile.group_elements import Element, Part, identity_part, invert_matrix, part_shapes, random_part
+from qecompile.nesting import copy_shapes
 from qecompile.spec import Axis, Space, Spec
 
 
@@ -49,10 +50,7 @@ class Group:
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self._copies: dict[str, tuple[int, ...]] = {}
-        for s in spec.spaces:
-            above = spec.space[s.parent] if s.parent else None
-            self._copies[s.name] = (*self._copies[above.name], above.size) if above else ()
+        self._copies = copy_shapes(spec)
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{s.name} {[*self._copies[s.name], s.size]}: {s.group}" for s in self.spec.spaces)
