@@ -29,7 +29,7 @@ from qecompile.orbit_algebra import Algebra, Variable
 from qecompile.spec import Param, Space, Spec
 
 PRIME = 2**61 - 1
-LIMIT = 2**24  # entries of A: about fifteen seconds and a few hundred megabytes
+LIMIT = 2**24  # entries of A: half a minute and half a gigabyte
 
 Ints = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 
@@ -87,16 +87,15 @@ def stabiliser_dim(spec: Spec, algebra: Algebra) -> int:
     touched = [p for p in spec.parameters if algebra.acting(p).spaces]
     apart = [u.name for u in spec.spaces if _is_separable(spec, algebra, touched, u)]
     sizes = {s.name: 1 if s.name in apart else s.size for s in spec.spaces}
-    generators = list(_generators(spec, algebra, sizes))
     blocks = [_block(algebra, p, sizes) for p in touched]
-    columns = sum(math.prod(b.shape) for b in blocks)
-    if len(generators) * columns > LIMIT:
+    count, columns = _dim(spec, algebra, sizes), sum(math.prod(b.shape) for b in blocks)
+    if count * columns > LIMIT:
         raise ValueError(
-            f"orbit dimension: the actions on {', '.join(algebra.spaces)} are coupled, and {len(generators)} "
+            f"orbit dimension: the actions on {', '.join(algebra.spaces)} are coupled, and {count} "
             f"generators on {columns} entries are beyond the limit of {LIMIT} for their product"
         )
-    fixed = len(generators) - _rank(generators, blocks, columns)
-    return fixed * math.prod(spec.space[u].size for u in apart)
+    rank = _rank(list(_generators(spec, algebra, sizes)), blocks, columns) if columns else 0
+    return (count - rank) * math.prod(spec.space[u].size for u in apart)
 
 
 def _is_separable(spec: Spec, algebra: Algebra, touched: list[Param], u: Space) -> bool:
@@ -124,6 +123,18 @@ def _block(algebra: Algebra, p: Param, sizes: Mapping[str, int]) -> Block:
     return Block(p, kept, (*(sizes[p.axes[k].space] for k in kept), min(columns, spanned)))
 
 
+def _dim(spec: Spec, algebra: Algebra, sizes: Mapping[str, int]) -> int:
+    """The number of generators, for the given sizes."""
+    return sum(_copies(spec, s, sizes) * each for s, each in _generators_per_copy(spec, algebra, sizes))
+
+
+def _generators_per_copy(spec: Spec, algebra: Algebra, sizes: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    yield from ((s, sizes[s] ** 2) for s in algebra.linear)
+    yield from ((s, math.comb(sizes[s], 2)) for s in algebra.compact)
+    for v in algebra.torus:
+        yield v.space, 1 if spec.space[v.space].is_vector else sizes[v.space]
+
+
 def _generators(spec: Spec, algebra: Algebra, sizes: Mapping[str, int]) -> Iterator[Unit | Scalar]:
     """A basis of the algebra, for the given sizes."""
     for s in (*algebra.linear, *algebra.compact):
@@ -132,7 +143,7 @@ def _generators(spec: Spec, algebra: Algebra, sizes: Mapping[str, int]) -> Itera
             yield from (Unit(s, copy, i, j, skew) for i in range(n) for j in range(i + 1 if skew else 0, n))
     for v in algebra.torus:
         is_copy = spec.space[v.space].is_vector
-        count = _copies(spec, v.space, sizes) * (1 if is_copy else sizes[v.space])
+        count = _dim(spec, Algebra(torus=(v,)), sizes)
         yield from (Scalar(v, value, is_copy) for value in range(count))
 
 
@@ -142,7 +153,7 @@ def _copies(spec: Spec, space: str, sizes: Mapping[str, int]) -> int:
 
 def _rank(generators: list[Unit | Scalar], blocks: list[Block], columns: int) -> int:
     """The rank of A at a random point modulo `PRIME`; the seed is fixed."""
-    if not generators or not columns:
+    if not generators:
         return 0
     random = np.random.default_rng(0)
     matrix = np.zeros((len(generators), columns), dtype=np.int64)
