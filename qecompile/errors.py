@@ -6,7 +6,13 @@ the *compiler* is an `IRError`. Nothing else is raised on user input.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NoReturn
+
+MOST_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +24,7 @@ class Source:
 
     def line(self, number: int) -> str:
         """Line `number`, counted from 1, without its end; empty past the end of the text."""
-        lines = self.text.splitlines()
+        lines = self.text.split("\n")
         return lines[number - 1] if 0 < number <= len(lines) else ""
 
 
@@ -33,7 +39,7 @@ class Span:
 
     def render(self, margin: int) -> list[str]:
         """The `-->` line, the source line and its caret line; `margin` is the width of line numbers."""
-        text = self.source.line(self.line).replace("\t", " ")
+        text = "".join(c if c.isprintable() else " " for c in self.source.line(self.line))
         carets = "^" * max(1, min(self.length, len(text) - self.column + 1))
         pad = " " * margin
         return [
@@ -133,21 +139,78 @@ class SymError(Exception):
         return span.column if span else None
 
 
+class TooManyMistakes(SymError):
+    """So many mistakes that looking for more helps nobody."""
+
+
 class IRError(Exception):
     """The compiler broke one of its own promises; please report it with the spec."""
 
 
+def fail(
+    code: str, message: str, span: Span | None = None, *notes: Note, help: str | None = None
+) -> NoReturn:
+    """Raise a `SymError` of one mistake; `Collector.attempt` turns it into a recorded one."""
+    raise SymError([Diagnostic(code, message, span, notes, help)])
+
+
+def suggest(word: str, known: Iterable[str], otherwise: str | None = None) -> str | None:
+    """A help line that names the known word closest to `word`, else `otherwise`.
+
+    >>> suggest("permut", ["permute", "scale"])
+    'did you mean `permute`?'
+    """
+    close = difflib.get_close_matches(word[:80], sorted(known), n=1, cutoff=0.6)
+    return f"did you mean `{close[0]}`?" if close else otherwise
+
+
 @dataclass(slots=True)
 class Collector:
-    """Gathers diagnostics so that one run reports every independent mistake."""
+    """Gathers diagnostics so that one run reports every independent mistake.
+
+    The same mistake at the same place, met once per turn of a loop, counts once.
+    """
 
     found: list[Diagnostic] = field(default_factory=list)
+    places: set[tuple[str, int, int, str]] = field(default_factory=set)
 
     def error(
         self, code: str, message: str, span: Span | None, *notes: Note, help: str | None = None
     ) -> None:
         """Record one mistake and go on."""
-        self.found.append(Diagnostic(code, message, span, notes, help))
+        self.add(Diagnostic(code, message, span, notes, help))
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Record one mistake, unless its code was recorded for its place before.
+
+        Raises:
+            TooManyMistakes: if there are `MOST_SHOWN` already.
+        """
+        span = diagnostic.span
+        if span is not None:
+            place = (span.source.path, span.line, span.column, diagnostic.code)
+            if place in self.places:
+                return
+            self.places.add(place)
+        if len(self.found) == MOST_SHOWN:
+            stopped = Diagnostic("QE000", f"there are more than {MOST_SHOWN} mistakes; the rest is not shown")
+            raise TooManyMistakes([*self.found, stopped])
+        self.found.append(diagnostic)
+
+    def absorb(self, mistakes: SymError) -> None:
+        """Record what `fail` raised."""
+        if isinstance(mistakes, TooManyMistakes):
+            raise mistakes
+        for diagnostic in mistakes.diagnostics:
+            self.add(diagnostic)
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Record what `fail` raises inside, and go on behind the `with` block."""
+        try:
+            yield
+        except SymError as mistakes:
+            self.absorb(mistakes)
 
     def finish(self) -> None:
         """Raise `SymError` if anything was recorded."""

@@ -1,0 +1,151 @@
+"""Reading `.sym` files, and finding the specs that a file can include.
+
+A file that `use`s another sees the specs declared there, and not those that the other one uses. Used files
+lie in the directory tree of the first file, so that a spec never reads elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qecompile import tree
+from qecompile.errors import Collector, Note, Source, Span, fail
+from qecompile.expressions import Scope, text
+from qecompile.syntax import parse_file
+
+LARGEST_FILE = 1_000_000
+"""Bytes that a `.sym` file may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpecFile:
+    """A parsed file: its specs by name, and those of the files that it uses."""
+
+    source: Source
+    parsed: tree.FileTree
+    specs: Mapping[str, tree.SpecTree]
+    used: Mapping[str, SpecFile]
+
+    def find(self, name: str) -> tuple[tree.SpecTree, SpecFile] | None:
+        """The spec of a name and the file that declares it."""
+        if name in self.specs:
+            return self.specs[name], self
+        file = self.used.get(name)
+        return (file.specs[name], file) if file else None
+
+    def full_text(self) -> str:
+        """The text of this file and of all that it uses, so that its hash tells when any of them changes."""
+        files = {f.source.path: f for f in self.used.values()}
+        return "\n".join([self.source.text, *(f.full_text() for f in files.values())])
+
+
+def read_text(path: str | os.PathLike[str], span: Span | None = None) -> str:
+    """The text of a regular file in UTF-8.
+
+    Raises:
+        SymError: if there is no such file, if it is something else, too large, or no text.
+    """
+    shown = os.fsdecode(os.fspath(path))
+    try:
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            fail("QE001", f"`{shown}` is a directory", span, help="name a `.sym` file in it")
+        if not stat.S_ISREG(status.st_mode):
+            fail("QE001", f"`{shown}` is not a regular file", span)
+        if status.st_size > LARGEST_FILE:
+            fail("QE005", f"`{shown}` has more than {LARGEST_FILE} bytes", span)
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        fail("QE001", f"there is no file `{shown}`", span)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "the path is not valid"
+        fail("QE001", f"`{shown}` cannot be read: {reason.lower()}", span)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        fail("QE002", f"`{shown}` is not text in UTF-8: byte {error.start + 1} is wrong", span)
+
+
+def as_source(text: str, path: str) -> Source:
+    """The source of a text, with one kind of line end.
+
+    Raises:
+        SymError: if the text has characters that no text file has.
+    """
+    source = Source(path, text.replace("\r\n", "\n").replace("\r", "\n"))
+    for number, line in enumerate(source.text.split("\n"), start=1):
+        for column, character in enumerate(line, start=1):
+            if (character < " " and character not in "\t\f\v") or "\ud800" <= character <= "\udfff":
+                message = f"the character U+{ord(character):04X} cannot stand in a spec"
+                fail("QE002", message, Span(source, number, column))
+    return source
+
+
+@dataclass(slots=True)
+class Loader:
+    """Parses a file and those that it uses, each once."""
+
+    collector: Collector
+    root: Path | None
+    loaded: dict[Path, SpecFile] = field(default_factory=dict)
+    open: list[Path] = field(default_factory=list)
+
+    def load(self, source: Source, path: Path | None) -> SpecFile | None:
+        """The file of a source; None if its form is wrong, which is then recorded."""
+        parsed = parse_file(source, self.collector)
+        if parsed is None:
+            return None
+        specs: dict[str, tree.SpecTree] = {}
+        for spec in parsed.specs:
+            if spec.name.text in specs:
+                note = Note("first here", specs[spec.name.text].name.span)
+                self.collector.error(
+                    "QE050", f"spec `{spec.name.text}` is declared twice", spec.name.span, note
+                )
+            specs.setdefault(spec.name.text, spec)
+        return SpecFile(source, parsed, specs, self._used(parsed, specs, path))
+
+    def _used(
+        self, parsed: tree.FileTree, specs: Mapping[str, tree.SpecTree], path: Path | None
+    ) -> dict[str, SpecFile]:
+        used: dict[str, SpecFile] = {}
+        for statement in parsed.uses:
+            with self.collector.attempt():
+                file = self._use(statement, path)
+                for name in file.specs:
+                    if name in specs or (name in used and used[name] is not file):
+                        other = specs[name] if name in specs else used[name].specs[name]
+                        notes = (Note("here", file.specs[name].name.span), Note("and here", other.name.span))
+                        fail("QE050", f"spec `{name}` is declared in two files", statement.span, *notes)
+                    used[name] = file
+        return used
+
+    def _use(self, statement: tree.Text, path: Path | None) -> SpecFile:
+        named = text(statement, Scope())
+        if path is None or self.root is None:
+            fail("QE101", "`use` needs a file to start from, and this is only a text", statement.span)
+        target = (path.parent / named).resolve()
+        if not target.is_relative_to(self.root):
+            help = f"only files below `{self.root.name}` can be used"
+            fail(
+                "QE101", f'"{named}" lies outside the directory of the first file', statement.span, help=help
+            )
+        if target in self.open:
+            chain = " -> ".join(f"`{p.name}`" for p in [*self.open[self.open.index(target) :], target])
+            fail("QE102", f"this file uses itself: {chain}", statement.span)
+        return self._load_once(target, statement.span)
+
+    def _load_once(self, target: Path, span: Span) -> SpecFile:
+        if target not in self.loaded:
+            source = as_source(read_text(target, span), os.path.relpath(target))
+            self.open.append(target)
+            file = self.load(source, target)
+            self.open.pop()
+            if file is None:
+                fail("QE104", "the file used here has mistakes", span)
+            self.loaded[target] = file
+        return self.loaded[target]

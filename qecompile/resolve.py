@@ -1,0 +1,128 @@
+"""Text or file to `Spec`: the entry of the language front end.
+
+Takes text, gives a checked `Spec` or a `SymError` with every independent mistake. The steps of one spec:
+names of values, arguments, `let`, spaces, included specs, parameters and features, then the statements about
+them. Mathematics is not done here: a spec that resolves can still be refused by the stages that know groups.
+
+How an include joins names: everything that `include block(n = 3) as layer[i]` brings is called
+`layer[1].NAME`, in types, claims and Python alike. Spaces, parameters and features are brought; `expect`,
+`metanet` and `model` statements speak about their own spec and stay there. `with D = stream` lets the space
+`stream` stand for the root space `D` of the included spec, which must be of the same size and group.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from qecompile import tree
+from qecompile.arguments import Argument, parse_arguments
+from qecompile.declarations import Frame, Tables
+from qecompile.errors import Collector, Span, fail, suggest
+from qecompile.files import Loader, SpecFile, as_source, read_text
+from qecompile.frames import included_frames, open_frame
+from qecompile.names import check_names
+from qecompile.resolve_claims import declare_features, read_expects, read_model
+from qecompile.resolve_metanets import read_metanets
+from qecompile.resolve_types import declare_params
+from qecompile.spec import Spec
+
+__all__ = ["load", "parse", "parse_arguments"]
+
+
+def parse(
+    text: str,
+    name: str | None = None,
+    *,
+    path: str = "<text>",
+    arguments: Mapping[str, Argument] | None = None,
+) -> Spec:
+    """The spec `name` of a text, or its last spec.
+
+    >>> spec = parse("spec s(n: int = 2) { space a = n : permute  param W : a <- a }", arguments={"n": 5})
+    >>> spec.params["W"].shape
+    (5, 5)
+
+    Args:
+        text: What a `.sym` file holds.
+        name: Which spec to take; without it the last one, which can include those before it.
+        path: The name that diagnostics show. If it is a file, `use` starts from it.
+        arguments: Values for parameters of the spec, instead of their defaults.
+
+    Raises:
+        SymError: with one diagnostic per independent mistake.
+    """
+    file = Path(path).resolve() if path != "<text>" else None
+    source = as_source(text, path)
+    collector = Collector()
+    loader = Loader(collector, file.parent if file else None, open=[file] if file else [])
+    parsed = loader.load(source, file)
+    collector.finish()
+    assert parsed is not None
+    spec = _choose(parsed, name)
+    return _resolve(spec, parsed, arguments or {}, collector)
+
+
+def load(
+    path: str | os.PathLike[str],
+    name: str | None = None,
+    arguments: Mapping[str, Argument] | None = None,
+) -> Spec:
+    """The spec `name` of a file, or its last spec; see `parse`.
+
+    Raises:
+        SymError: if the file cannot be read, or with one diagnostic per independent mistake in it.
+    """
+    return parse(read_text(path), name, path=os.fsdecode(os.fspath(path)), arguments=arguments)
+
+
+def _choose(file: SpecFile, name: str | None) -> tree.SpecTree:
+    if not file.parsed.specs:
+        help = "a file starts like: spec mlp(widths: ints = [784, 128, 10]) { ... }"
+        fail("QE003", "this file declares no spec", Span(file.source, 1, 1), help=help)
+    if name is None:
+        return file.parsed.specs[-1]
+    if name not in file.specs:
+        known = ", ".join(f"`{n}`" for n in file.specs)
+        near = suggest(name, file.specs, f"its specs: {known}")
+        fail("QE004", f"this file declares no spec `{name}`", Span(file.source, 1, 1), help=near)
+    return file.specs[name]
+
+
+def _resolve(
+    spec: tree.SpecTree, file: SpecFile, arguments: Mapping[str, Argument], collector: Collector
+) -> Spec:
+    """The `Spec` of a tree."""
+    for other in file.parsed.specs:
+        check_names(other, collector)
+    frame = open_frame(spec, file, arguments, Tables(collector))
+    _declare_tensors(frame)
+    expects, metanets, model = read_expects(frame), read_metanets(frame), read_model(frame)
+    collector.finish()
+    tables = frame.tables
+    return Spec(
+        name=spec.name.text,
+        spaces=tuple(tables.spaces.entries.values()),
+        parameters=tuple(tables.params.entries.values()),
+        expects=expects,
+        metanets=metanets,
+        features=tuple(tables.features.entries.values()),
+        model=model,
+        arguments=tuple((p.name.text, frame.scope.values[p.name.text]) for p in spec.parameters),
+        path=file.source.path,
+        text=file.full_text(),
+    )
+
+
+def _declare_tensors(frame: Frame) -> None:
+    """Declare parameters, then features, in the order of the statements."""
+    for statement in frame.spec.statements:
+        if isinstance(statement, tree.ParamStatement):
+            declare_params(frame, statement)
+        elif isinstance(statement, tree.IncludeStatement):
+            for inner in included_frames(frame, statement):
+                _declare_tensors(inner)
+    for statement in frame.spec.statements:
+        if isinstance(statement, tree.FeatureStatement):
+            declare_features(frame, statement)

@@ -1,0 +1,150 @@
+"""`expect`, `feature` and `model` statements: what is said about parameters that are declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, cast
+
+from qecompile import tree
+from qecompile.declarations import Frame
+from qecompile.errors import Note, SymError, fail
+from qecompile.expressions import Scope, integer, text, turns
+from qecompile.spec import Expect, Feature, Model, Param
+
+Kind = Literal["dim", "diagrams", "invariants", "orbit_dim", "preserves", "maximal", "alpha"]
+Relation = Literal["==", "!=", "<", "<=", ">", ">="]
+
+
+def read_expects(frame: Frame) -> tuple[Expect, ...]:
+    """The `expect` statements of a spec, one value per turn of their loops."""
+    found: list[Expect] = []
+    for statement in frame.spec.statements:
+        if isinstance(statement, tree.ExpectStatement):
+            with frame.tables.collector.attempt():
+                for turn in turns(statement.loops, frame.scope, statement.span):
+                    found.append(_read_expect(frame, statement, turn))
+    return tuple(found)
+
+
+def _read_expect(frame: Frame, statement: tree.ExpectStatement, scope: Scope) -> Expect:
+    names = [frame.param(r, scope).name for r in statement.references]
+    value = None if statement.value is None else integer(statement.value, scope)
+    verb = statement.verb.text
+    if verb in ("preserves", "maximal") and not any(
+        isinstance(s, tree.ModelStatement) for s in frame.spec.statements
+    ):
+        help = 'declare it, as in: model "package.module:callable" with input normal(8, 784)'
+        fail(
+            "QE080", f"`{verb} model` needs a `model` statement in this spec", statement.verb.span, help=help
+        )
+    return Expect(
+        kind=cast(Kind, verb),
+        source=names[0] if names else None,
+        target=names[1] if len(names) > 1 else None,
+        relation=cast(Relation, statement.relation),
+        value=value,
+        wanted=statement.wanted,
+        text=_text_of(statement, names, value),
+        line=statement.span.line,
+        column=statement.span.column,
+    )
+
+
+def _text_of(statement: tree.ExpectStatement, names: list[str], value: int | None) -> str:
+    """The claim with its names and its number written out, as in `dim(b[1] -> W[2]) == 0`."""
+    verb = statement.verb.text
+    if value is None:
+        return f"{verb} {statement.wanted or 'model'}"
+    subject = f"{verb}({' -> '.join(names)})" if names else verb
+    return f"{subject} {statement.relation} {value}"
+
+
+# Features
+
+
+def declare_features(frame: Frame, statement: tree.FeatureStatement) -> None:
+    """Declare every instance of a `feature` statement."""
+    table = frame.tables.features
+    family = table.open(frame.family(statement.segment), statement.segment.span)
+    try:
+        for turn in turns(statement.loops, frame.scope, statement.segment.span):
+            name = frame.full_name(statement.segment, turn)
+            _check_free(frame, name, statement)
+            table.claim(name, frame.family(statement.segment), statement.segment)
+            table.entries[name] = _read_feature(frame, name, statement, turn)
+    except SymError as mistakes:
+        family.broken = True
+        frame.tables.collector.absorb(mistakes)
+
+
+def _check_free(frame: Frame, name: str, statement: tree.FeatureStatement) -> None:
+    place = frame.tables.params.places.get(name)
+    if place is not None:
+        message = f"feature `{name}` has the name of a parameter"
+        fail("QE050", message, statement.segment.span, Note("the parameter", place))
+
+
+def _read_feature(frame: Frame, name: str, statement: tree.FeatureStatement, scope: Scope) -> Feature:
+    factors = [frame.param(r, scope) for r in _factors(frame, statement.product)]
+    if len(factors) < 2:
+        message = f"feature `{name}` has one factor"
+        fail(
+            "QE081", message, statement.product.span, help="a feature contracts two parameters, as in `A . B`"
+        )
+    over = []
+    for reference in statement.over:
+        space = frame.space(reference, scope).name
+        if sum(_has_axis(p, space) for p in factors) < 2:
+            message = f"`{space}` is not an axis of two of the factors"
+            fail("QE081", message, reference.span, Note("the factors", statement.product.span))
+        over.append(space)
+    return Feature(name=name, factors=tuple(p.name for p in factors), over=tuple(over))
+
+
+def _has_axis(param: Param, space: str) -> bool:
+    return any(axis.space == space for axis in param.axes)
+
+
+def _factors(frame: Frame, product: tree.Reference) -> Iterator[tree.Reference]:
+    """The parameters of `a.W . b.W`: a name that an `include` gave takes the next segment along."""
+    includes = (s for s in frame.spec.statements if isinstance(s, tree.IncludeStatement))
+    prefixes = {s.prefix.name.text for s in includes}
+    run: list[tree.Segment] = []
+    for segment in product.segments:
+        run.append(segment)
+        if not (segment.name.text in prefixes and segment is not product.segments[-1]):
+            yield tree.Reference(tuple(run), segment.span)
+            run = []
+
+
+# The model
+
+
+def read_model(frame: Frame) -> Model | None:
+    """The `model` statement of a spec, if it has one."""
+    statements = [s for s in frame.spec.statements if isinstance(s, tree.ModelStatement)]
+    for second in statements[1:]:
+        note = Note("first here", statements[0].span)
+        frame.tables.collector.error("QE050", "a spec has one model", second.span, note)
+    if not statements:
+        return None
+    with frame.tables.collector.attempt():
+        return _read_model(statements[0], frame.scope)
+    return None
+
+
+def _read_model(statement: tree.ModelStatement, scope: Scope) -> Model:
+    target = text(statement.target, scope)
+    module, colon, attribute = target.partition(":")
+    if not colon or not all(p.isidentifier() for p in [*module.split("."), *attribute.split(".")]):
+        help = 'write it as "package.module:callable"'
+        fail("QE082", f'"{target}" does not name a callable', statement.target.span, help=help)
+    shape = []
+    for size in statement.shape:
+        shape.append(integer(size, scope, "a number as size"))
+        if shape[-1] < 1:
+            fail("QE082", f"the input has a size of {shape[-1]}", size.span, help="a size is at least 1")
+    distribution = statement.distribution
+    if distribution is not None and not shape:
+        fail("QE082", "the input has no sizes", distribution.span, help=f"as in {distribution.text}(8, 784)")
+    return Model(target=target, distribution=distribution.text if distribution else None, shape=tuple(shape))

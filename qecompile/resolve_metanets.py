@@ -1,0 +1,184 @@
+"""`metanet` blocks: the networks to emit.
+
+Takes the statements of a frame, gives `MetaNet` values. Whether an activation or an alpha-map is *allowed* is
+decided by the stages that know the group; here names and numbers are checked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal, TypeVar, cast, get_args
+
+from qecompile import tree
+from qecompile.declarations import Frame
+from qecompile.errors import Collector, Note, fail, suggest
+from qecompile.expressions import Scope, integer, turns
+from qecompile.spec import Alpha, MetaNet, Mix
+
+DEFAULT_CHANNELS = (1, 16, 16)
+ALPHA_OPTIONS = ("epsilon", "stats", "hidden")
+STATISTICS = ("mean", "var", "std", "min", "max")
+
+AlphaFamily = Literal["shared", "covariant", "independent"]
+MixMode = Literal["full", "encode", "lowrank"]
+Entry = TypeVar("Entry", bound=tree.MetaNetEntry)
+
+
+def read_metanets(frame: Frame) -> tuple[MetaNet, ...]:
+    """The `metanet` blocks of a spec."""
+    seen: dict[str, tree.Word] = {}
+    found = []
+    for statement in frame.spec.statements:
+        if not isinstance(statement, tree.MetaNetStatement):
+            continue
+        name = statement.name
+        if name.text in seen:
+            note = Note("first here", seen[name.text].span)
+            frame.tables.collector.error("QE050", f"metanet `{name.text}` is declared twice", name.span, note)
+        seen.setdefault(name.text, name)
+        with frame.tables.collector.attempt():
+            found.append(_read_metanet(frame, statement))
+    return tuple(found)
+
+
+def _read_metanet(frame: Frame, statement: tree.MetaNetStatement) -> MetaNet:
+    collector = frame.tables.collector
+    channels: tuple[int, ...] = DEFAULT_CHANNELS
+    activation, alpha, outputs, rank = "auto", None, None, None
+    if entry := _only(statement.entries, tree.ChannelsEntry, collector):
+        channels = _positive(entry.values, frame.scope, "channels", collector)
+    if function := _only(statement.entries, tree.ActivationEntry, collector):
+        activation = function.function.text
+    if family := _only(statement.entries, tree.AlphaEntry, collector):
+        alpha = _read_alpha(family, collector)
+    if (readout := _only(statement.entries, tree.ReadoutEntry, collector)) and readout.outputs:
+        outputs = next(iter(_positive((readout.outputs,), frame.scope, "outputs", collector)), None)
+    if context := _only(statement.entries, tree.ContextEntry, collector):
+        rank = next(iter(_positive((context.rank,), frame.scope, "the rank", collector)), None)
+    return MetaNet(
+        name=statement.name.text,
+        channels=channels,
+        activation=activation,
+        alpha=alpha,
+        outputs=outputs,
+        mix=_read_mixes(frame, statement),
+        context_rank=rank,
+    )
+
+
+def _only(entries: Sequence[tree.MetaNetEntry], kind: type[Entry], collector: Collector) -> Entry | None:
+    """The one entry of a kind; more are a mistake."""
+    found = [e for e in entries if isinstance(e, kind)]
+    for second in found[1:]:
+        note = Note("first here", found[0].keyword.span)
+        collector.error(
+            "QE090", f"`{second.keyword.text}` stands twice in this block", second.keyword.span, note
+        )
+    return found[0] if found else None
+
+
+def _positive(
+    values: Sequence[tree.Expression], scope: Scope, what: str, collector: Collector
+) -> tuple[int, ...]:
+    numbers = []
+    for value in values:
+        with collector.attempt():
+            number = integer(value, scope)
+            if number < 1:
+                fail("QE091", f"{what} must be at least 1, and this is {number}", value.span)
+            numbers.append(number)
+    return tuple(numbers)
+
+
+# Mixing
+
+
+def _read_mixes(frame: Frame, statement: tree.MetaNetStatement) -> tuple[Mix, ...]:
+    seen: dict[str, tree.MixEntry] = {}
+    mixes = []
+    for entry in statement.entries:
+        if isinstance(entry, tree.MixEntry):
+            with frame.tables.collector.attempt():
+                for turn in turns(entry.loops, frame.scope, entry.keyword.span):
+                    mixes.append(_read_mix(frame, entry, turn, seen))
+    return tuple(mixes)
+
+
+def _read_mix(frame: Frame, entry: tree.MixEntry, scope: Scope, seen: dict[str, tree.MixEntry]) -> Mix:
+    space = frame.space(entry.space, scope)
+    if space.group != "fixed":
+        place = frame.tables.spaces.places[space.name]
+        note = Note(f"`{space.name}` is declared here", place)
+        message = f"`{space.name}` cannot be mixed: its group is `{space.group}`"
+        fail(
+            "QE092", message, entry.space.span, note, help="only the axes of a `fixed` space are mixed freely"
+        )
+    if space.name in seen:
+        note = Note("first here", seen[space.name].keyword.span)
+        fail("QE090", f"`mix {space.name}` stands twice in this block", entry.keyword.span, note)
+    seen[space.name] = entry
+    rank = None if entry.rank is None else integer(entry.rank, scope)
+    if rank is not None and rank < 1:
+        assert entry.rank is not None
+        fail("QE091", f"the rank must be at least 1, and this is {rank}", entry.rank.span)
+    return Mix(space=space.name, mode=cast(MixMode, entry.mode.text), rank=rank)
+
+
+# Alpha
+
+
+def _read_alpha(entry: tree.AlphaEntry, collector: Collector) -> Alpha | None:
+    families: tuple[AlphaFamily, ...] = get_args(AlphaFamily)
+    family = next((f for f in families if f == entry.family.text), None)
+    if family is None and entry.family.text != "none":
+        known = (*families, "none")
+        help = suggest(entry.family.text, known, "the families are " + ", ".join(f"`{f}`" for f in known))
+        collector.error(
+            "QE093", f"there is no alpha family `{entry.family.text}`", entry.family.span, help=help
+        )
+    if family is None:
+        return None
+    seen: dict[str, tree.Word] = {}
+    options = []
+    for name, value in entry.options:
+        with collector.attempt():
+            if name.text in seen:
+                fail(
+                    "QE090",
+                    f"`{name.text}` is given twice",
+                    name.span,
+                    Note("first here", seen[name.text].span),
+                )
+            seen[name.text] = name
+            options.append((name.text, _read_option(name, value)))
+    return Alpha(family=family, options=tuple(options))
+
+
+def _read_option(name: tree.Word, value: float | tuple[tree.Word, ...]) -> float | tuple[str, ...]:
+    if name.text not in ALPHA_OPTIONS:
+        help = suggest(
+            name.text, ALPHA_OPTIONS, "the options are " + ", ".join(f"`{o}`" for o in ALPHA_OPTIONS)
+        )
+        fail("QE094", f"alpha has no option `{name.text}`", name.span, help=help)
+    if name.text == "stats":
+        return _read_statistics(name, value)
+    if isinstance(value, tuple):
+        fail("QE094", f"`{name.text}` is a number", name.span)
+    if name.text == "epsilon" and not 0 < value < 1:
+        fail("QE094", f"epsilon is {value:g}", name.span, help="it lies between 0 and 1, both left out")
+    if name.text == "hidden" and (value < 1 or value != int(value)):
+        fail("QE094", f"hidden is {value:g}", name.span, help="it is a whole number, at least 1")
+    return value
+
+
+def _read_statistics(name: tree.Word, value: float | tuple[tree.Word, ...]) -> tuple[str, ...]:
+    if not isinstance(value, tuple) or not value:
+        fail("QE094", "`stats` is a list of names", name.span, help="as in: stats = [mean, var, q25]")
+    for word in value:
+        if word.text not in STATISTICS and not re.fullmatch(r"q\d{1,2}|q100", word.text):
+            help = suggest(
+                word.text, STATISTICS, "known: " + ", ".join(f"`{s}`" for s in (*STATISTICS, "q25"))
+            )
+            fail("QE094", f"there is no statistic `{word.text}`", word.span, help=help)
+    return tuple(word.text for word in value)

@@ -1,0 +1,138 @@
+"""`param` statements: the axes of a type, their charges and the axes they belong to.
+
+Takes the statements of a frame, fills its table of parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qecompile import tree
+from qecompile.declarations import Frame
+from qecompile.errors import Collector, Note, SymError, fail, suggest
+from qecompile.expressions import Scope, integer, turns
+from qecompile.resolve_sources import read_source
+from qecompile.spec import Axis, Param, Space
+
+
+def declare_params(frame: Frame, statement: tree.ParamStatement) -> None:
+    """Declare every instance of a `param` statement."""
+    table = frame.tables.params
+    family = table.open(frame.family(statement.segment), statement.segment.span)
+    try:
+        for turn in turns(statement.loops, frame.scope, statement.segment.span):
+            _declare_one(frame, statement, turn)
+    except SymError as mistakes:
+        family.broken = True
+        frame.tables.collector.absorb(mistakes)
+
+
+def _declare_one(frame: Frame, statement: tree.ParamStatement, scope: Scope) -> None:
+    table = frame.tables.params
+    name = frame.full_name(statement.segment, scope)
+    table.claim(name, frame.family(statement.segment), statement.segment)
+    axes, spaces = read_type(frame, statement.type, scope)
+    written = (*statement.type.out, *statement.type.into)
+    source = read_source(statement.source, written, spaces, scope) if statement.source else None
+    shape = tuple(s.size for s in spaces)
+    table.entries[name] = Param(name=name, axes=axes, shape=shape, source=source)
+
+
+def read_type(
+    frame: Frame, written: tree.TypeTree, scope: Scope
+) -> tuple[tuple[Axis, ...], tuple[Space, ...]]:
+    """The axes of a type and their spaces; raises every mistake in them at once."""
+    found = Collector()
+    axes: list[Axis] = []
+    spaces: list[Space] = []
+    failed = False
+    for axis, incoming in [*((a, False) for a in written.out), *((a, True) for a in written.into)]:
+        try:
+            space = frame.space(axis.space, scope)
+            spaces.append(space)
+            axes.append(_read_axis(axis, space, incoming, scope))
+        except SymError as mistakes:
+            failed = True
+            found.absorb(mistakes)
+    found.finish()
+    if failed:
+        raise SymError(())
+    return _attach(axes, spaces, (*written.out, *written.into)), tuple(spaces)
+
+
+def _read_axis(written: tree.AxisTree, space: Space, incoming: bool, scope: Scope) -> Axis:
+    """One axis; standing on the IN side dualises it once more."""
+    duals = [m for m in written.marks if isinstance(m, tree.DualMark)]
+    charged = [m for m in written.marks if not isinstance(m, tree.DualMark)]
+    if len(duals) > 1:
+        help = "the dual of a dual is the axis itself"
+        fail(
+            "QE063",
+            f"`{space.name}` is made dual twice",
+            duals[1].span,
+            Note("first here", duals[0].span),
+            help=help,
+        )
+    if len(charged) > 1:
+        help = "one mark gives all charges, as in `a^{pre: 1, post: -1}`"
+        note = Note("first here", charged[0].span)
+        fail("QE063", f"`{space.name}` is given charges twice", charged[1].span, note, help=help)
+    dual = bool(duals) != incoming
+    charges = _read_charges(charged[0], space, scope) if charged else (1,) * len(space.characters)
+    effective = tuple(-c for c in charges) if dual else charges
+    return Axis(space=space.name, dual=dual and space.vector == "linear", charges=effective)
+
+
+def _read_charges(mark: tree.ChargeMark | tree.ChargesMark, space: Space, scope: Scope) -> tuple[int, ...]:
+    if isinstance(mark, tree.ChargesMark):
+        return _read_named(mark, space, scope)
+    if space.vector is not None and not space.characters:
+        message = f"an axis of `{space.name}` has no charge: its group is `{space.group}`"
+        fail("QE062", message, mark.span, help="charges count powers of `scale`, `sign` and `dilate`")
+    return (integer(mark.charge, scope, "a number as charge"),) * len(space.characters)
+
+
+def _read_named(mark: tree.ChargesMark, space: Space, scope: Scope) -> tuple[int, ...]:
+    names = [c.name for c in space.characters]
+    given: dict[str, int] = {}
+    places: dict[str, tree.Word] = {}
+    for word, charge in mark.charges:
+        if word.text not in names:
+            known = ", ".join(f"`{n}`" for n in names)
+            help = suggest(word.text, names, f"its characters: {known}" if names else "it has no characters")
+            message = f"space `{space.name}` has no character `{word.text}`"
+            fail("QE061", message, word.span, help=help)
+        if word.text in given:
+            note = Note("first here", places[word.text].span)
+            fail("QE063", f"the charge of `{word.text}` is given twice", word.span, note)
+        places[word.text] = word
+        given[word.text] = integer(charge, scope, "a number as charge")
+    return tuple(given.get(name, 0) for name in names)
+
+
+def _attach(
+    axes: Sequence[Axis], spaces: Sequence[Space], written: Sequence[tree.AxisTree]
+) -> tuple[Axis, ...]:
+    """The axes, each with the position of the axis that it belongs to."""
+    attached = []
+    for position, (axis, space) in enumerate(zip(axes, spaces, strict=True)):
+        if space.parent is not None:
+            owner = nearest(space.parent, position, [s.name for s in spaces])
+            if owner is None:
+                message = f"an axis of `{space.name}` needs an axis of its parent `{space.parent}`"
+                help = f"put `{space.parent}` before it"
+                fail("QE060", message, written[position].space.span, help=help)
+            axis = axis.model_copy(update={"parent": owner})
+        attached.append(axis)
+    return tuple(attached)
+
+
+def nearest(parent: str, position: int, names: Sequence[str]) -> int | None:
+    """The nearest position of `parent` left of `position`, else right of it.
+
+    >>> nearest("head", 2, ["head", "qk", "vo", "head"])
+    0
+    """
+    left = [n for n in range(position) if names[n] == parent]
+    right = [n for n in range(position + 1, len(names)) if names[n] == parent]
+    return left[-1] if left else next(iter(right), None)

@@ -1,0 +1,129 @@
+"""Text to syntax tree, by the grammar in `grammars/sym.lark`.
+
+Takes a `Source`, gives a `FileTree`. Checks nothing but the form. A mistake in one statement does not hide
+those in the next: the statement is blanked out and the rest is parsed again.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+from lark import Lark, UnexpectedInput
+
+from qecompile.errors import Collector, Source, Span
+from qecompile.lexical import Piece, Places, check_brackets, scan
+from qecompile.syntax_errors import explain
+from qecompile.syntax_tree import build_expression, build_file
+from qecompile.tree import Expression, FileTree
+
+RESERVED = frozenset({"space", "param", "let", "expect", "from", "for", "if"})
+"""Words that name nothing: in a list of axes they would end it."""
+
+MOST_RECOVERIES = 20
+RECOVERY_WORK = 20_000
+
+_STATEMENT_START = frozenset({"space", "param", "let", "expect"})
+_LINE_START = frozenset(
+    "spec use feature model metanet include channels activation alpha readout mix context".split()
+)
+
+
+@cache
+def grammar() -> Lark:
+    """The parser of `.sym` files; in a wheel the grammar is inside the package, else beside it."""
+    here = Path(__file__).parent
+    found = [
+        p for p in (here / "grammars" / "sym.lark", here.parent / "grammars" / "sym.lark") if p.is_file()
+    ]
+    return Lark(
+        found[0].read_text("utf-8"),
+        parser="lalr",
+        lexer="contextual",
+        start=["file", "expression"],
+        propagate_positions=True,
+    )
+
+
+def parse_file(source: Source, collector: Collector) -> FileTree | None:
+    """The tree of a file; None if its form is wrong, which is then recorded.
+
+    >>> tree = parse_file(Source("example", "spec s { space a = 3 : permute }"), Collector())
+    >>> tree.specs[0].name.text
+    's'
+    """
+    if not check_brackets(source, collector):
+        return None
+    places = Places.of(source)
+    text, mistakes = source.text, 0
+    pieces = sum(1 for _ in scan(text))
+    recoveries = max(1, min(MOST_RECOVERIES, RECOVERY_WORK // (pieces + 1)))
+    while mistakes < recoveries:
+        try:
+            tree = grammar().parse(text, start="file")
+        except UnexpectedInput as error:
+            diagnostic = explain(error, grammar(), places, text)
+            collector.add(diagnostic)
+            mistakes += 1
+            blanked = _blank_statement(text, places, diagnostic.span)
+            if blanked is None:
+                return None
+            text = blanked
+        else:
+            if mistakes:
+                return None
+            return build_file(tree, source, collector, parse_expression)
+    return None
+
+
+def parse_expression(source: Source, at: Span, text: str, collector: Collector) -> Expression | None:
+    """The tree of an expression inside a text; `at` is the place of its first character."""
+    padded = Source(source.path, "\n" * (at.line - 1) + " " * (at.column - 1) + text)
+    shown = Places.of(source)
+    if not check_brackets(padded, collector, most_nested=8):
+        return None
+    try:
+        tree = grammar().parse(padded.text, start="expression")
+    except UnexpectedInput as error:
+        collector.add(explain(error, grammar(), shown, padded.text))
+        return None
+    return build_expression(tree, source, collector, parse_expression)
+
+
+def _blank_statement(text: str, places: Places, span: Span | None) -> str | None:
+    """The text with the statement at `span` replaced by spaces; None if that would unbalance it."""
+    if span is None:
+        return None
+    at = places.line_starts[span.line - 1] + span.column - 1
+    pieces = list(scan(text))
+    starts = [p.start for n, p in enumerate(pieces) if _starts_statement(text, pieces, n)]
+    first = max((s for s in starts if s < at or s == at), default=None)
+    if first is None:
+        return None
+    last = min((s for s in starts if s > first), default=len(text))
+    kept = _end_of_statement([p for p in pieces if first <= p.start < last])
+    if kept is None:
+        return None
+    blank = re.sub(r"[^\n]", " ", text[first:kept])
+    return text[:first] + blank + text[kept:]
+
+
+def _starts_statement(text: str, pieces: list[Piece], n: int) -> bool:
+    word = pieces[n].text
+    if word in _STATEMENT_START:
+        return True
+    on_new_line = n == 0 or "\n" in text[pieces[n - 1].end : pieces[n].start]
+    return word in _LINE_START and on_new_line
+
+
+def _end_of_statement(pieces: list[Piece]) -> int | None:
+    """Where a statement ends: before a bracket that it does not open; None if it leaves one open."""
+    depth = 0
+    end = pieces[0].end
+    for piece in pieces:
+        depth += (piece.text in "([{") - (piece.text in ")]}")
+        if depth < 0:
+            return end
+        end = piece.end
+    return end if depth == 0 else None
