@@ -114,6 +114,10 @@ class Signatures:
         """The positions of the characters of a space that are not dropped."""
         return tuple(k for k in range(len(space.characters)) if (space.name, k) not in self._drop)
 
+    def code_of(self, space: str) -> int:
+        """The number of position codes of a coded space."""
+        return self._codes[space]
+
     def _node(self, space: Space, names: list[str]) -> Node:
         number = len(names)
         names.append(space.name)

@@ -1,0 +1,218 @@
+"""Invariants of features, for readouts and gates: what the group cannot change.
+
+Features are gauge-fixed first (`plan/gauge.py`). Then every intermediate type gives invariants: a
+neutral one the mean over its axes of a nonlinear map of its channels, a charged or vector one its
+contraction with the dual type (`plan/dual.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qecompile.codegen.linear import write_constants
+from qecompile.codegen.reduce import reduce_constants, write_reduce
+from qecompile.codegen.writer import LETTERS, Variables, Writer
+from qecompile.plan.build import build_plan
+from qecompile.plan.dual import Pairing, pairings
+from qecompile.plan.gauge import GaugeStep, gauge_steps
+from qecompile.plan.nodes import Code, Plan, PlanType
+from qecompile.signature import Signatures
+from qecompile.spec import Spec
+
+POWER = '''
+def _power(total: Tensor, exponent: float) -> Tensor:
+    """`total ** exponent`, and 0 where total is 0, with a zero gradient there."""
+    positive = total > 0
+    return torch.where(positive, torch.where(positive, total, 1.0) ** exponent, 0.0)
+'''
+
+
+@dataclass(frozen=True, slots=True)
+class InvariantPlan:
+    """How invariants are computed: the gauge, the types of gauge-fixed features, and their pairings."""
+
+    gauge: tuple[GaugeStep, ...]
+    plan: Plan
+    pairs: tuple[Pairing, ...]
+    shares_reduce: bool
+
+    @property
+    def neutral(self) -> tuple[PlanType, ...]:
+        """The types whose entries the group only permutes."""
+        return tuple(t for t in self.plan.types if t.is_neutral and t.rows)
+
+    @property
+    def count(self) -> int:
+        """The number of groups of invariants, each of `features` values."""
+        return len(self.neutral) + len(self.pairs)
+
+
+def plan_invariants(spec: Spec, codes: tuple[Code, ...], layer: Plan) -> InvariantPlan:
+    """The invariants of a spec's features; without scale charges they share the layer's reductions."""
+    steps = gauge_steps(spec)
+    if not steps:
+        roots = Signatures(spec).roots
+        return InvariantPlan((), layer, pairings(layer, roots), True)
+    ranks = {c.space: c.rank for c in codes}
+    fixed = Signatures(spec, ranks, frozenset((s.space, s.character) for s in steps))
+    plan = build_plan(fixed, codes)
+    return InvariantPlan(steps, plan, pairings(plan, fixed.roots), False)
+
+
+def write_invariants(w: Writer, inv: InvariantPlan, variables: Variables) -> None:
+    """The gauge, the reductions where they differ from the layer's, and the class `Invariants`."""
+    if inv.gauge:
+        w.block(POWER)
+        _write_gauge(w, inv.gauge, variables)
+        write_reduce(w, "reduce_fixed", inv.plan, variables)
+    w.line()
+    w.line()
+    w.line("class Invariants(nn.Module):")
+    with w.indent():
+        w.line(f'"""{inv.count} times `features` invariants of feature tensors [B, *shape, channels].')
+        w.line()
+        if inv.gauge:
+            w.line("The features are made free of scales first.")
+        w.line("For each type that the group only permutes: the mean of a nonlinear map of its channels.")
+        if inv.pairs:
+            w.line("For the others: the contraction of the type with its dual.")
+        w.line('"""')
+        _write_class_init(w, inv, variables)
+        _write_class_forward(w, inv, variables)
+
+
+def _write_gauge(w: Writer, steps: tuple[GaugeStep, ...], variables: Variables) -> None:
+    spec = variables.spec
+    w.line()
+    w.line()
+    w.line("def fix_gauge(x: dict[str, Tensor]) -> dict[str, Tensor]:")
+    with w.indent():
+        w.line('"""Features without scales: every tensor divided by norms that scale as it does."""')
+        used = {u.param: None for step in steps for u in (*step.sources, *step.uses)}
+        for p in (p for p in spec.parameters if p.name in used):
+            w.line(f'{variables.of[p.name]} = x["{p.name}"]  # {variables.shape(p)}')
+        for number, step in enumerate(steps):
+            _write_step(w, step, f"norm{number + 1}", variables)
+        pairs = [f'"{name}": {variables.of[name]}' for name in spec.params if name in used]
+        w.call("return {**x, ", pairs, "}")
+
+
+def _write_step(w: Writer, step: GaugeStep, norm: str, variables: Variables) -> None:
+    character = variables.spec.space[step.space].characters[step.character]
+    sources = ", ".join(u.param for u in step.sources)
+    w.line(f"# {character.name} of {step.space}, from the mean squares of {sources}")
+    squares = []
+    for use in step.sources:
+        axes = range(len(variables.spec.params[use.param].axes))
+        over = [k + 1 for k in axes if k not in use.along]
+        term = f"{variables.of[use.param]}.square()"
+        if over:
+            term += f".mean({over[0] if len(over) == 1 else tuple(over)})"
+        kept = sorted(use.along)
+        if kept != list(use.along):
+            term += f".permute({', '.join(map(str, (0, *(kept.index(k) + 1 for k in use.along), -1)))})"
+        squares.append(term)
+    w.line(f"{norm} = {' + '.join(squares)}")
+    for use in step.uses:
+        exponent = -use.charge / (2 * step.charge)
+        count = len(variables.spec.params[use.param].axes)
+        factor = f"_power({norm}, {exponent:g})" + _place(use.along, count)
+        w.line(f"{variables.of[use.param]} = {variables.of[use.param]} * {factor}")
+
+
+def _place(along: tuple[int, ...], count: int) -> str:
+    """Put the axes of a factor where a tensor of `count` axes has them."""
+    order = sorted(range(len(along)), key=lambda k: along[k])
+    text = ""
+    if order != list(range(len(along))):
+        text = f".permute({', '.join(map(str, (0, *(k + 1 for k in order), -1)))})"
+    slots = [":" if k in along else "None" for k in range(count)]
+    while slots and slots[-1] == ":":
+        slots.pop()
+    return text + (f"[{', '.join([':', *slots])}]" if slots else "")
+
+
+def _write_class_init(w: Writer, inv: InvariantPlan, variables: Variables) -> None:
+    w.line()
+    w.line("def __init__(")
+    with w.indent():
+        w.lines(["self,", "channels: int,", "features: int,"])
+        w.lines(["device: torch.device | str | None = None,", "dtype: torch.dtype | None = None,"])
+    w.line(") -> None:")
+    with w.indent():
+        w.line("super().__init__()")
+        w.line("self.channels, self.features = channels, features")
+        w.line(f"self.count = {inv.count} * features")
+        w.line('options = {"device": device, "dtype": dtype}')
+        for t in inv.neutral:
+            w.line(_weight(f"weight_{t.name}", t))
+            w.line(f"self.shift_{t.name} = nn.Parameter(torch.zeros(features, **options))")
+        for pair in inv.pairs:
+            w.line(_weight(f"left_{pair.left.name}", pair.left))
+            w.line(_weight(f"right_{pair.left.name}", pair.right))
+        write_constants(w, inv.plan, variables, ("encode",))
+        w.line("self.reset_parameters()")
+    w.line()
+    w.line("def reset_parameters(self) -> None:")
+    with w.indent():
+        w.line('"""Draw weights that keep variances; shifts start at zero."""')
+        w.line("for name, parameter in self.named_parameters():")
+        with w.indent():
+            w.line('if name.startswith("shift"):')
+            w.line("    nn.init.zeros_(parameter)")
+            w.line('elif name.startswith("encode"):')
+            w.line("    nn.init.normal_(parameter)")
+            w.line("else:")
+            w.line("    nn.init.normal_(parameter, std=parameter.shape[-2] ** -0.5)")
+
+
+def _weight(name: str, t: PlanType) -> str:
+    sizes = [str(t.axes[k].size) for k in t.own]
+    height = "channels" if t.height == 1 else f"{t.height} * channels"
+    return f"self.{name} = nn.Parameter(torch.empty({', '.join([*sizes, height, 'features'])}, **options))"
+
+
+def _write_class_forward(w: Writer, inv: InvariantPlan, variables: Variables) -> None:
+    w.line()
+    w.line("def forward(self, x: dict[str, Tensor]) -> Tensor:")
+    with w.indent():
+        w.line(f'"""Features [B, *shape, channels] to invariants [B, {inv.count} * features]."""')
+        names = [f"x_{t.name}" for t in inv.plan.types if t.rows]
+        arguments = ["fix_gauge(x)" if inv.gauge else "x"]
+        arguments += [f"self.{c}" for c in reduce_constants(inv.plan, variables)]
+        function = "reduce_features" if inv.shares_reduce else "reduce_fixed"
+        targets = f"{names[0]}," if len(names) == 1 else ", ".join(names)
+        if len(targets) < 60:
+            w.line(f"{targets} = {function}({', '.join(arguments)})")
+        else:
+            w.call("(", names, f") = {function}({', '.join(arguments)})")
+        w.line("found = []")
+        for t in inv.neutral:
+            mixed = f"{_apply(t, f'weight_{t.name}')} + self.shift_{t.name}"
+            w.line(f"found.append(F.silu({mixed}){_mean(len(t.axes))})")
+        for pair in inv.pairs:
+            _write_pair(w, pair)
+        w.line("return torch.cat(found, dim=-1)")
+
+
+def _mean(axes: int) -> str:
+    if axes == 0:
+        return ""
+    return f".mean({'1' if axes == 1 else tuple(range(1, axes + 1))})"
+
+
+def _apply(t: PlanType, weight: str) -> str:
+    if not t.own:
+        return f"x_{t.name} @ self.{weight}"
+    letters = LETTERS[: len(t.axes)]
+    own = "".join(letters[k] for k in t.own)
+    return f'torch.einsum("b{letters}c,{own}cz->b{letters}z", x_{t.name}, self.{weight})'
+
+
+def _write_pair(w: Writer, pair: Pairing) -> None:
+    name = pair.left.name
+    w.line(f"left = {_apply(pair.left, f'left_{name}')}")
+    right = f"({_apply(pair.right, f'right_{name}')})"
+    if pair.match != tuple(range(len(pair.match))):
+        right += f".permute({', '.join(map(str, (0, *(k + 1 for k in pair.match), -1)))})"
+    w.line(f"found.append((left * {right}){_mean(len(pair.left.axes))}.asinh())")

@@ -1,0 +1,218 @@
+"""`EquivariantLinear`: reduce, one matrix per intermediate type, expand."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from qecompile.codegen.expand import write_expand
+from qecompile.codegen.reduce import epsilon_names, reduce_constants
+from qecompile.codegen.variance import Fans, Variances, fan_table, variances
+from qecompile.codegen.writer import LETTERS, Variables, Writer, times_c
+from qecompile.plan.nodes import Plan, PlanType
+
+
+def write_linear(w: Writer, plan: Plan, variables: Variables) -> None:
+    """The class, its initialisation and its forward."""
+    for t in plan.types:
+        _write_mask(w, t)
+    w.line()
+    w.line()
+    w.line("class EquivariantLinear(nn.Module):")
+    with w.indent():
+        w.line('"""The most general equivariant affine map between feature tensors [B, *shape, C].')
+        w.line()
+        w.line(
+            f"It has {plan.weights} weights for every pair of channels and {len(plan.affine)} bias values for"
+        )
+        w.line("every output channel; `bias=False` leaves the bias out.")
+        w.line('"""')
+        _write_init(w, plan, variables)
+        _write_reset(w, plan, variables)
+        _write_forward(w, plan, variables)
+
+
+def _write_mask(w: Writer, t: PlanType) -> None:
+    if t.mask is None:
+        return
+    batches, height, width = t.mask.shape
+    allowed = set(t.mask.entries)
+    w.line()
+    w.line(f"# Which rows meet which columns in type {t.name}; the others would repeat a map, or are none.")
+    w.line(f"ALLOWED_{t.name} = (")
+    with w.indent():
+        for row in range(batches * height):
+            marks = "".join("x" if row * width + k in allowed else "." for k in range(width))
+            w.line(f'"{marks}",')
+    w.line(")")
+
+
+def _signature(w: Writer, options: list[str]) -> None:
+    w.line()
+    w.line("def __init__(")
+    with w.indent():
+        w.lines(["self,", *(f"{option}," for option in options)])
+    w.line(") -> None:")
+
+
+def _write_init(w: Writer, plan: Plan, variables: Variables) -> None:
+    _signature(
+        w,
+        [
+            "in_channels: int",
+            "out_channels: int",
+            "bias: bool = True",
+            "device: torch.device | str | None = None",
+            "dtype: torch.dtype | None = None",
+        ],
+    )
+    with w.indent():
+        w.line("super().__init__()")
+        w.line("self.in_channels, self.out_channels = in_channels, out_channels")
+        w.line("options = {'device': device, 'dtype': dtype}".replace("'", '"'))
+        for t in plan.types:
+            if t.rows:
+                w.line(_parameter(t))
+                if t.mask is not None:
+                    w.line(
+                        f'self.register_buffer("index_{t.name}", _numbered(ALLOWED_{t.name}, device), persistent=False)'
+                    )
+        if plan.affine:
+            w.line(f"values = torch.empty({len(plan.affine)}, out_channels, **options)")
+            w.line("self.bias = nn.Parameter(values) if bias else None")
+        else:
+            w.line("self.bias = None  # no parameter has an invariant")
+        if _scattered_bias(plan):
+            w.line(f'self.register_buffer("index_bias", {_bias_index(plan)}, persistent=False)')
+        write_constants(w, plan, variables, ("encode", "decode"))
+        w.line("self.reset_parameters()")
+
+
+def _parameter(t: PlanType) -> str:
+    if t.mask is not None:
+        shape = f"{len(t.mask.entries)}, in_channels, out_channels"
+    else:
+        sizes = [str(t.axes[k].size) for k in t.own]
+        shape = ", ".join([*sizes, _product(t.height, "in_channels"), _product(t.width, "out_channels")])
+    return f"self.weight_{t.name} = nn.Parameter(torch.empty({shape}, **options))"
+
+
+def _product(count: int, name: str) -> str:
+    return name if count == 1 else f"{count} * {name}"
+
+
+def _scattered_bias(plan: Plan) -> bool:
+    return bool(plan.affine) and plan.invariant is not None and len(plan.affine) != plan.invariant.width
+
+
+def _bias_index(plan: Plan) -> str:
+    assert plan.invariant is not None
+    place = {k: position for position, k in enumerate(plan.affine)}
+    index = [place.get(k, len(plan.affine)) for k in range(plan.invariant.width)]
+    return f"torch.tensor({index}, device=device)"
+
+
+def write_constants(w: Writer, plan: Plan, variables: Variables, sides: tuple[str, ...]) -> None:
+    """Position codes and Levi-Civita tensors, as buffers or (learned codes) as parameters."""
+    for code in plan.codes:
+        short = variables.short[code.space]
+        for side in sides:
+            if code.mode == "encode":
+                made = f"_cosines({code.size}, {code.rank}, **options)"
+                w.line(f'self.register_buffer("{side}_{short}", {made}, persistent=False)')
+            else:
+                made = f"torch.empty({code.size}, {code.rank}, **options)"
+                w.line(f"self.{side}_{short} = nn.Parameter({made})")
+    for name in epsilon_names(s for t in plan.types for s in (*t.rows, *t.columns)):
+        made = f"_levi_civita({name.removeprefix('epsilon_')}, **options)"
+        w.line(f'self.register_buffer("{name}", {made}, persistent=False)')
+
+
+def _write_reset(w: Writer, plan: Plan, variables: Variables) -> None:
+    w.line()
+    w.line("def reset_parameters(self) -> None:")
+    with w.indent():
+        w.line('"""Draw weights that keep the variance of every tensor near that of the inputs."""')
+        fans = fan_table(plan, variables.spec)
+        for t in plan.types:
+            if t.rows:
+                _write_fill(w, t, variances(t, fans))
+        for code in plan.codes:
+            if code.mode == "lowrank":
+                for side in ("encode", "decode"):
+                    w.line(f"nn.init.normal_(self.{side}_{variables.short[code.space]})")
+        if plan.affine:
+            w.line("if self.bias is not None:")
+            with w.indent():
+                w.line("nn.init.zeros_(self.bias)")
+
+
+def _write_fill(w: Writer, t: PlanType, v: Variances) -> None:
+    rows = ", ".join(f"({size}, {plain})" for size, plain in v.rows)
+    columns = [f"({size}, {_number(main)}, {_number(other)})" for size, main, other in v.columns]
+    arguments = [f"self.weight_{t.name}", "self.in_channels", f"[{rows}]", f"[{', '.join(columns)}]"]
+    if t.mask is not None:
+        arguments.append(f"self.index_{t.name}")
+    w.call("_fill(", arguments, ")")
+
+
+def _number(value: Fraction) -> str:
+    """A variance as a short exact expression."""
+    if value.numerator == 0:
+        return "0"
+    if value.denominator == 1:
+        return str(value.numerator)
+    return f"{value.numerator} / {value.denominator}"
+
+
+def _write_forward(w: Writer, plan: Plan, variables: Variables) -> None:
+    w.line()
+    w.line("def forward(self, x: dict[str, Tensor]) -> dict[str, Tensor]:")
+    with w.indent():
+        w.line('"""Map features [B, *shape, in_channels] to [B, *shape, out_channels], by parameter name."""')
+        first = next(f"self.weight_{t.name}" for t in plan.types if t.rows)
+        w.line(f"x = _check(x, self.in_channels, {first})")
+        w.line("n = self.out_channels")
+        names = [f"x_{t.name}" for t in plan.types if t.rows]
+        arguments = ["x", *(f"self.{c}" for c in reduce_constants(plan, variables))]
+        call = f"reduce_features({', '.join(arguments)})"
+        if len(", ".join(names)) + len(call) < 80:
+            w.line(f"{', '.join(names)}{',' if len(names) == 1 else ''} = {call}")
+        else:
+            w.call("(", [*names, ""] if len(names) == 1 else names, f") = {call}")
+        w.line()
+        for t in plan.types:
+            _write_mix(w, t, plan, variables)
+        results = write_expand(w, plan, variables)
+        pairs = [f'"{name}": {variable}' for name, variable in results.items()]
+        w.call("return {", pairs, "}")
+
+
+def _write_mix(w: Writer, t: PlanType, plan: Plan, variables: Variables) -> None:
+    """The one matrix product of a type; the bias enters at the invariant type."""
+    axes = [variables.short[a.space] for a in t.axes]
+    comment = f"[{', '.join(['B', *axes, times_c(t.width, 'n')])}]"
+    bias = "self.bias.flatten()"
+    if _scattered_bias(plan):
+        bias = "torch.cat((self.bias, self.bias.new_zeros(1, n)))[self.index_bias].flatten()"
+    if not t.rows:
+        source = next(iter(variables.spec.params))
+        w.line(f'y_{t.name} = x["{source}"].new_zeros(x["{source}"].shape[0], {_product(t.width, "n")})')
+    else:
+        w.line(f"y_{t.name} = {_matmul(t)}  # {comment}")
+    if t.key == () and plan.affine:
+        w.line("if self.bias is not None:")
+        with w.indent():
+            w.line(f"y_{t.name} = y_{t.name} + {bias}")
+
+
+def _matmul(t: PlanType) -> str:
+    weight = f"self.weight_{t.name}"
+    if t.mask is not None:
+        sizes = ", ".join(str(t.axes[k].size) for k in t.own)
+        shape = f"({sizes}{',' if len(t.own) == 1 else ''})"
+        weight = f"_assemble({weight}, self.index_{t.name}, {shape}, {t.height}, {t.width})"
+    if not t.own:
+        return f"x_{t.name} @ {weight}"
+    letters = LETTERS[: len(t.axes)]
+    own = "".join(letters[k] for k in t.own)
+    return f'torch.einsum("b{letters}c,{own}cz->b{letters}z", x_{t.name}, {weight})'
