@@ -323,4 +323,4 @@ def test_random_specs(family: str, examples: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("family", RANDOM)
 def test_many_random_specs(family: str) -> None:
-    random_test(family, 1500, bound=4000, count=4)()
+    random_test(family, 500, bound=4000, count=4)()
