@@ -10,8 +10,8 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qecompile import orbit
 from qecompile.basis import Basis
+from qecompile.orbit import orbit_dim
 from qecompile.spec import Expect, Spec
 
 RELATIONS: dict[str, Callable[[int, int], bool]] = {
@@ -55,6 +55,6 @@ def _measure(expect: Expect, spec: Spec, basis: Basis) -> int | None:
         case Expect(kind="invariants", source=str(source)):
             return basis.invariants(source)
         case Expect(kind="orbit_dim"):
-            return orbit.orbit_dim(spec)
+            return orbit_dim(spec)
         case _:
             return None

@@ -20,7 +20,8 @@ import typer
 
 from qecompile import __version__, pipeline, resolve
 from qecompile.errors import Diagnostic, IRError, SymError
-from qecompile.report import BuildReport, CheckReport, DeriveReport, Report
+from qecompile.loading import write_source
+from qecompile.report import BuildReport, CheckReport, DeriveReport, Report, class_names
 from qecompile.spec import Spec
 from qecompile.tables import Block, render
 
@@ -58,7 +59,7 @@ Defines = Annotated[
     ),
 ]
 SpecName = Annotated[
-    str | None, typer.Option("--spec", metavar="NAME", help="the spec to take, if FILE holds several")
+    str | None, typer.Option("--spec", metavar="NAME", help="the spec to take, instead of the last in FILE")
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
@@ -106,10 +107,11 @@ def build(
 ) -> None:
     """Write the layers and networks of FILE as one Python file."""
     loaded = _load(file, define, spec)
-    report = BuildReport(loaded, str(output), pipeline.count_parameters(loaded))
+    source = pipeline.generate(loaded)
+    report = BuildReport(loaded, str(output), class_names(source), pipeline.count_parameters(loaded))
     if not as_json:
         _show(report, as_json)  # before writing: a count may be a reason to stop
-    _write(loaded, output, file)
+    _write(source, output, file)
     if as_json:
         _show(report, as_json)
 
@@ -148,11 +150,11 @@ def _load(file: Path, define: list[str] | None, spec: str | None) -> Spec:
     return resolve.load(file, spec, resolve.parse_arguments(define or []))
 
 
-def _write(spec: Spec, output: Path, file: Path) -> None:
+def _write(source: str, output: Path, file: Path) -> None:
     if output.exists() and output.samefile(file):
         raise SymError([Diagnostic("QE901", f"`{output}` is the spec itself", help="choose another name")])
     try:
-        pipeline.emit(spec, output)
+        write_source(source, output)
     except OSError as failure:
         reason = (failure.strerror or str(failure)).lower()
         raise SymError([Diagnostic("QE901", f"cannot write `{output}`: {reason}")]) from failure

@@ -1,7 +1,7 @@
-"""Import a generated source text as a module.
+"""What becomes of a generated source text: a file of the user's, or an imported module.
 
-Takes Python source, gives a module backed by a real file in a folder that belongs to this process alone
-(so two processes never meet) and goes when the process ends.
+A module is backed by a real file too, in a folder that belongs to this process alone (so two processes never
+meet) and goes when the process ends.
 """
 
 from __future__ import annotations
@@ -19,6 +19,24 @@ from pathlib import Path
 from types import ModuleType
 
 _importing = threading.Lock()
+
+
+def write_source(source: str, path: str | os.PathLike[str]) -> None:
+    """Write `source` to `path`, whose readers see the old file or the whole new one, never a part.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    target = Path(path).resolve()
+    if target.exists() and not target.is_file():  # a device or a pipe cannot be replaced
+        target.write_text(source, encoding="utf-8")
+        return
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.write_text(source, encoding="utf-8")
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def import_source(source: str, name: str) -> ModuleType:

@@ -1,6 +1,6 @@
 """The compiler, stage by stage: read this file first.
 
-    text --load, parse--> Spec --derive--> Basis --emit--> Python source --build--> module
+    text --load, parse--> Spec --derive--> Basis --generate--> Python source --build--> module
                                              +---check--> one result per `expect`
 
 Each function below is one stage and leaves the work to the module that owns it. No stage before `build`
@@ -10,23 +10,23 @@ needs torch.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from types import ModuleType
 
 from qecompile import basis, checks, resolve
+from qecompile.arguments import Argument
 from qecompile.basis import Basis
 from qecompile.checks import Result
 from qecompile.codegen.emit import emit_source, parameter_counts
-from qecompile.loading import import_source
+from qecompile.loading import import_source, write_source
 from qecompile.spec import Spec
 
 
-def load(path: str | os.PathLike[str], /, name: str | None = None, **arguments: object) -> Spec:
-    """Read one spec from a `.sym` file; `name` picks it where the file holds several.
+def load(path: str | os.PathLike[str], /, name: str | None = None, **arguments: Argument) -> Spec:
+    """Read one spec from a `.sym` file.
 
     Args:
         path: the file.
-        name: the spec to take; it may be left out if the file holds only one.
+        name: the spec to take, instead of the last in the file.
         **arguments: values for the spec's own parameters, as in `widths=[784, 64, 10]`.
 
     Raises:
@@ -35,7 +35,7 @@ def load(path: str | os.PathLike[str], /, name: str | None = None, **arguments: 
     return resolve.load(path, name, arguments)
 
 
-def parse(text: str, /, name: str | None = None, **arguments: object) -> Spec:
+def parse(text: str, /, name: str | None = None, **arguments: Argument) -> Spec:
     """Read one spec from a string.
 
     Example:
@@ -69,35 +69,36 @@ def check(spec: Spec) -> tuple[Result, ...]:
 
 
 def count_parameters(spec: Spec) -> dict[str, int]:
-    """The number of weights of each class that `emit` would write, without writing it."""
+    """The weights of the network that `generate` writes and of each of its parts, without writing it."""
     return parameter_counts(spec)
 
 
-def emit(spec: Spec, path: str | os.PathLike[str]) -> None:
-    """Write the layers and networks of `spec` as one Python file that imports torch and not qecompile.
+def generate(spec: Spec) -> str:
+    """The layers and networks of `spec` as the text of one Python file, which imports torch only.
 
-    A reader of `path` sees the old file or the whole new one, never a part.
+    Raises:
+        SymError: the spec asks for a network that its group forbids.
+    """
+    return emit_source(spec)
+
+
+def emit(spec: Spec, path: str | os.PathLike[str]) -> None:
+    """Write the generated source of `spec` to a file.
 
     Raises:
         OSError: the file cannot be written.
+        SymError: see `generate`.
     """
-    source = emit_source(spec)
-    target = Path(path).resolve()
-    if target.exists() and not target.is_file():  # a device or a pipe cannot be replaced
-        target.write_text(source, encoding="utf-8")
-        return
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        unfinished.write_text(source, encoding="utf-8")
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_source(generate(spec), path)
 
 
 def build(spec: Spec) -> ModuleType:
-    """The emitted source of `spec`, imported; equal sources give the same module.
+    """The generated source of `spec`, imported; equal sources give the same module.
 
     The source lies in a file, so tracebacks and `inspect.getsource` show it. Objects of its classes can be
     pickled; another process reads them after it has built the same spec.
+
+    Raises:
+        SymError: see `generate`.
     """
-    return import_source(emit_source(spec), name=spec.name)
+    return import_source(generate(spec), name=spec.name)

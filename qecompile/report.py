@@ -6,14 +6,15 @@ and tables, in order, to be laid out by `tables.py`).
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-from qecompile import orbit
 from qecompile.basis import Basis
 from qecompile.checks import Result
+from qecompile.orbit import continuous_dim, factors
 from qecompile.spec import Axis, Param, Space, Spec
 from qecompile.tables import Block, Table
 
@@ -56,10 +57,10 @@ class CheckReport:
                 for p in self.spec.parameters
             },
             "group": {
-                "continuous_dim": orbit.continuous_dim(self.spec),
+                "continuous_dim": continuous_dim(self.spec),
                 "factors": [
                     {"space": f.space, "group": f.group, "copies": f.copies, "dim": f.dim}
-                    for f in orbit.factors(self.spec)
+                    for f in factors(self.spec)
                 ],
             },
             "expect": [{"text": r.expect.text, "ok": r.ok, "actual": r.actual} for r in self.results],
@@ -78,9 +79,9 @@ class CheckReport:
             ),
         )
         yield Table(
-            f"group: continuous dimension {orbit.continuous_dim(self.spec)}",
+            f"group: continuous dimension {continuous_dim(self.spec)}",
             ("space", "group", "copies", "dim"),
-            tuple((f.space, f.group, str(f.copies), str(f.dim)) for f in orbit.factors(self.spec)),
+            tuple((f.space, f.group, str(f.copies), str(f.dim)) for f in factors(self.spec)),
         )
         if self.results:
             yield Table(
@@ -93,6 +94,8 @@ class CheckReport:
 
     @cached_property
     def _count(self) -> str:
+        if not self.results:
+            return "no expectations"
         passed = sum(r.ok is True for r in self.results)
         failed = sum(r.ok is False for r in self.results)
         waiting = len(self.results) - passed - failed
@@ -150,10 +153,11 @@ class DeriveReport:
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What `build` writes: the file, its classes, its kernels, and the weights of each class."""
+    """What `build` writes: the file, its classes and kernels, and the weights of the network's parts."""
 
     spec: Spec
     output: str
+    classes: tuple[str, ...]
     parameters: Mapping[str, int]
     kernels: tuple[str, ...] = ()
 
@@ -166,20 +170,31 @@ class BuildReport:
         """The same as plain data."""
         return {
             "output": self.output,
-            "classes": list(self.parameters),
+            "classes": list(self.classes),
             "kernels": list(self.kernels),
             "parameters": dict(self.parameters),
         }
 
     def blocks(self) -> Iterable[Block]:
-        """The weights of each class and where the file goes."""
+        """The classes, the weights of each part, and where the file goes."""
         yield _heading(self.spec)
         yield Table(
-            "classes",
-            ("class", "weights"),
+            f"weights of the network (classes: {', '.join(self.classes)})",
+            ("part", "weights"),
             tuple((name, str(count)) for name, count in self.parameters.items()),
         )
         yield f"writing {self.output}"
+
+
+def class_names(source: str) -> tuple[str, ...]:
+    """The public classes that a Python source text defines.
+
+    Example:
+        >>> class_names("class Layer: pass")
+        ('Layer',)
+    """
+    found = (node.name for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
+    return tuple(name for name in found if not name.startswith("_"))
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

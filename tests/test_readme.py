@@ -6,6 +6,7 @@ A `console` block holds commands behind `$ `, each followed by what it prints (n
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -85,7 +86,8 @@ def test_commands_and_programs_run_in_order(folder, capfd):
             case "console":
                 run_commands(block, capfd)
             case "python":
-                subprocess.run([sys.executable, "-c", block.text], check=True)
+                environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+                subprocess.run([sys.executable, "-c", block.text], check=True, env=environment)
 
 
 def run_commands(block: Block, capfd: pytest.CaptureFixture[str]) -> None:

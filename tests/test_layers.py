@@ -1,0 +1,142 @@
+"""Imports flow one way, and only what runs networks imports torch.
+
+`STAGES` places every file of the package. A file may import the stages named behind its own, and the files
+that stand before it in its own stage; nothing else. A new file must be given its place here: what it may
+import is a decision, not an accident.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "qecompile"
+
+
+class Stage(NamedTuple):
+    """Files by dotted name, in order, and the stages that they may import."""
+
+    files: str
+    below: str
+
+
+STAGES = {
+    "errors": Stage("errors", below=""),
+    "spec": Stage("spec nesting identifiers", below=""),
+    # text -> Spec
+    "syntax": Stage("tree lexical syntax_errors syntax_tree syntax", below="errors"),
+    "values": Stage("expressions arguments", below="errors syntax"),
+    "resolve": Stage(
+        "files declarations names resolve_sources resolve_spaces resolve_types resolve_claims "
+        "resolve_metanets frames resolve",
+        below="errors spec syntax values",
+    ),
+    # Spec -> group, basis
+    "orbit": Stage("orbit_algebra orbit_torus orbit_rank orbit_rules orbit", below="spec"),
+    "groups": Stage("group_elements group_action groups", below="spec"),
+    "basis": Stage("diagrams signature invariants basis", below="errors spec"),
+    "checks": Stage("checks", below="spec orbit basis"),
+    # Basis -> source text -> module
+    "plan": Stage(
+        "factor plan plan.nodes plan.layout plan.mask plan.dual plan.gauge plan.codes plan.build",
+        below="errors spec basis",
+    ),
+    "codegen": Stage(
+        "activations codegen codegen.runtime codegen.writer codegen.reduce codegen.expand "
+        "codegen.variance codegen.linear codegen.invariant codegen.network codegen.emit",
+        below="errors spec basis plan",
+    ),
+    "loading": Stage("loading", below=""),
+    # on top
+    "pipeline": Stage("pipeline", below="spec values resolve basis checks codegen loading"),
+    "public": Stage("__init__", below="errors groups pipeline"),
+    "commands": Stage(
+        "tables report cli __main__", below="errors spec resolve orbit basis checks loading pipeline public"
+    ),
+}
+USES_TORCH = {"group_elements", "group_action", "groups"}
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    """The dotted name below the package: `codegen/emit.py` is `codegen.emit`."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+def placed() -> dict[str, set[str]]:
+    """Every file that has a place, with the files that it may import."""
+    allowed: dict[str, set[str]] = {}
+    for stage in STAGES.values():
+        names = stage.files.split()
+        below = {name for other in stage.below.split() for name in STAGES[other].files.split()}
+        allowed |= {name: below | set(names[:i]) for i, name in enumerate(names)}
+    return allowed
+
+
+def imported_names(path: Path) -> Iterator[str]:
+    """Every dotted name that a file imports, anywhere in it; relative imports made absolute."""
+    package = ("qecompile", *path.relative_to(PACKAGE).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=module, names=names, level=level):
+                start = ".".join(package[: len(package) - level + 1]) if level else ""
+                base = ".".join(filter(None, [start, module]))
+                yield from (f"{base}.{alias.name}" for alias in names)
+
+
+def imported_files(path: Path) -> set[str]:
+    """The files of the package that a file imports, by dotted name."""
+    known = {module_name(other) for other in FILES}
+    found = set()
+    for name in imported_names(path):
+        first, _, rest = name.partition(".")
+        if first == "qecompile":
+            while rest and rest not in known:  # `qecompile.spec.Spec` is in `spec`
+                rest = rest.rpartition(".")[0]
+            found.add(rest or "__init__")
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_imports_point_one_way(path: Path) -> None:
+    name, allowed = module_name(path), placed()
+    assert name in allowed, (
+        f"qecompile/{path.relative_to(PACKAGE)} has no place: add `{name}` to a stage of STAGES in "
+        "tests/test_layers.py, behind the files of that stage that it imports"
+    )
+    astray = sorted(imported_files(path) - allowed[name])
+    assert not astray, f"`{name}` must not import {astray}: see its place in STAGES of tests/test_layers.py"
+
+
+def test_every_place_belongs_to_a_file() -> None:
+    gone = set(placed()) - {module_name(path) for path in FILES}
+    assert not gone, f"STAGES in tests/test_layers.py names files that are not there: {sorted(gone)}"
+
+
+def test_stages_stand_behind_those_they_import() -> None:
+    seen: set[str] = set()
+    for name, stage in STAGES.items():
+        assert set(stage.below.split()) <= seen, name
+        seen.add(name)
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_only_what_runs_networks_imports_torch(path: Path) -> None:
+    roots = {name.partition(".")[0] for name in imported_names(path)}
+    assert module_name(path) in USES_TORCH or not roots & {"torch", "triton"}
+
+
+@pytest.mark.parametrize("module", ["qecompile", "qecompile.cli", "qecompile.codegen.emit"])
+def test_importing_the_compiler_does_not_import_torch(module: str) -> None:
+    program = f"import sys, {module}\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
