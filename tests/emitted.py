@@ -23,8 +23,8 @@ def module_of(spec: Spec) -> ModuleType:
     if name not in sys.modules:
         module = ModuleType(name)
         linecache.cache[name] = (len(source), None, source.splitlines(True), name)
-        sys.modules[name] = module
         exec(compile(source, name, "exec"), module.__dict__)
+        sys.modules[name] = module
     return sys.modules[name]
 
 

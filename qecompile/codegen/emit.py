@@ -30,6 +30,7 @@ from qecompile.plan.nodes import Plan
 from qecompile.signature import Signatures
 from qecompile.spec import MetaNet, Spec
 
+MANY_ROWS = 64
 DEFAULT_NET = MetaNet(name="default", channels=(1, 16, 16))
 
 
@@ -59,7 +60,7 @@ def design(spec: Spec) -> Design:
         problem = f"`metanet {net.name}` has an alpha-map, which this version does not emit yet"
         raise SymError([Diagnostic("QE707", problem, help="write `alpha none`")])
     codes = choose_codes(spec, net)
-    plan = build_plan(Signatures(spec, {c.space: c.rank for c in codes}), codes)
+    plan = build_plan(Signatures(spec, {c.space: c.rank for c in codes}), codes, net.context_rank)
     invariants = plan_invariants(spec, codes, plan)
     activations = choose_activations(spec, net, has_invariants=invariants.count > 0)
     if net.outputs:
@@ -98,15 +99,15 @@ def _write_header(w: Writer, d: Design) -> None:
     for s in spec.spaces:
         inside = f" in each index of {s.parent}" if s.parent else ""
         w.line(f"#   {s.name} = {s.size} : {s.group}{inside}")
-    complete = "the complete basis" if not d.plan.codes else "part of the complete basis"
-    w.line(
-        f"# EquivariantLinear: {d.plan.weights} weights per channel pair, {complete}; {len(d.plan.affine)} biases."
-    )
+    complete = "the complete basis" if d.plan.is_complete else "part of the complete basis"
+    w.line(f"# EquivariantLinear: {d.plan.weights:,} weights per channel pair, {complete};")
+    w.line(f"# {len(d.plan.affine):,} bias values per output channel.")
     for code in d.plan.codes:
         how = "cosines of the position" if code.mode == "encode" else "learned codes"
         w.line(
             f"#   mix {code.space} {code.mode}({code.rank}): {code.size} values through {code.rank} {how}."
         )
+    _write_context(w, d.plan)
     w.line(f"# MetaNet: {counts['MetaNet']:,} parameters.")
     w.line("")
     w.line("from __future__ import annotations")
@@ -126,6 +127,17 @@ def _write_header(w: Writer, d: Design) -> None:
         for p in spec.parameters:
             w.line(f'"{p.name}": {p.shape},')
     w.line("}")
+
+
+def _write_context(w: Writer, plan: Plan) -> None:
+    """Say how the fully pooled features are mixed, where that is not obvious."""
+    t = plan.invariant
+    if plan.context_rank is not None:
+        w.line(f"#   context lowrank({plan.context_rank}): means of all tensors meet in so many features.")
+    elif t is not None and len(t.rows) > MANY_ROWS:
+        w.line(
+            f"#   {t.weights:,} of them let the means of all tensors meet; `context lowrank(r)` needs fewer."
+        )
 
 
 def _uses_epsilon(d: Design) -> bool:
@@ -155,7 +167,7 @@ def parameter_counts(spec: Spec) -> dict[str, int]:
     d = design(spec)
     counts: dict[str, int] = {}
     for k, (a, b) in enumerate(zip(d.net.channels, d.net.channels[1:], strict=False)):
-        counts[f"linear{k + 1}"] = _linear_count(d, a, b)
+        counts[f"linear{k + 1}"] = d.plan.layer_weights(a, b)
         if d.activations.gated:
             inputs, gates = _invariant_inputs(d, b), len(d.activations.gated) * b
             counts[f"activation{k + 1}"] = _invariant_count(d, b) + (inputs + 1) * gates
@@ -165,13 +177,8 @@ def parameter_counts(spec: Spec) -> dict[str, int]:
         head = (inputs + 1) * HEAD_WIDTH + (HEAD_WIDTH + 1) * d.net.outputs
         counts["readout"] = _invariant_count(d, last) + head
     else:
-        counts["readout"] = _linear_count(d, last, 1)
+        counts["readout"] = d.plan.layer_weights(last, 1)
     return {"MetaNet": sum(counts.values()), **counts}
-
-
-def _linear_count(d: Design, a: int, b: int) -> int:
-    learned = sum(2 * c.size * c.rank for c in d.plan.codes if c.mode == "lowrank")
-    return d.plan.weights * a * b + len(d.plan.affine) * b + learned
 
 
 def _invariant_inputs(d: Design, channels: int) -> int:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qecompile.codegen.reduce import epsilon_size
-from qecompile.codegen.writer import LETTERS, WIDTH, Variables, Writer
-from qecompile.plan.nodes import Plan, PlanType, Side
+from qecompile.codegen.writer import LETTERS, Variables, Writer
+from qecompile.identifiers import identifier
+from qecompile.plan.nodes import Epsilon, Plan, PlanType, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +28,14 @@ class Term:
 def write_expand(w: Writer, plan: Plan, variables: Variables) -> dict[str, str]:
     """Write the sum of every target; gives the variable that holds each."""
     results: dict[str, str] = {}
+    columns: dict[str, list[tuple[PlanType, Side, int]]] = {p: [] for p in variables.spec.params}
+    for t in plan.types:
+        for column, offset in _columns(t):
+            columns[column.param].append((t, column, offset))
     for p in variables.spec.parameters:
         name = variables.of[p.name]
         w.line(f"# {p.name}: {variables.shape(p, 'n')}")
-        terms = [
-            _term(t, column, offset, variables)
-            for t in plan.types
-            for column, offset in _columns(t)
-            if column.param == p.name
-        ]
+        terms = [_term(w, t, column, offset, variables) for t, column, offset in columns[p.name]]
         _write_sum(w, name, p.shape, terms)
         results[p.name] = name
     return results
@@ -49,7 +49,7 @@ def _columns(t: PlanType) -> list[tuple[Side, int]]:
     return found
 
 
-def _term(t: PlanType, column: Side, offset: int, variables: Variables) -> Term:
+def _term(w: Writer, t: PlanType, column: Side, offset: int, variables: Variables) -> Term:
     """One column: its slice of the type's output, decoded, with its dimensions named."""
     expression = f"y_{t.name}"
     whole = column.multiplicity == t.width
@@ -65,11 +65,14 @@ def _term(t: PlanType, column: Side, offset: int, variables: Variables) -> Term:
         if s.coded:
             k = dims.index(s.axes)
             space = variables.spec.params[column.param].axes[s.axes[0]].space
-            equation, code = _decode(len(dims), k), f"decode_{variables.short[space]}"
-            expression = f'torch.einsum("{equation}", {expression}, self.{code})'
+            code = f"self.decode_{variables.short[space]}"
+            expression = _define(
+                w, t, column, f'torch.einsum("{_decode(len(dims), k)}", {expression}, {code})'
+            )
             fresh = True
     for e in column.epsilons:
-        expression, dims = _insert_epsilon(expression, dims, e.axes, e.type_axes)
+        call, dims = _insert_epsilon(expression, dims, e)
+        expression = _define(w, t, column, call)
         fresh = True
     axes = tuple(d for d in dims if d is not None)
     pairs = tuple(column.pairs)
@@ -89,20 +92,24 @@ def _decode(dims: int, k: int) -> str:
     return f"b{letters}c,z{letters[k]}->b{letters[:k]}z{letters[k + 1 :]}c"
 
 
+def _define(w: Writer, t: PlanType, column: Side, call: str) -> str:
+    """Give a decoded term a name of its own."""
+    name = f"{identifier(column.param)}_from_{t.name}"
+    w.line(f"{name} = {call}")
+    return name
+
+
 def _insert_epsilon(
-    expression: str,
-    dims: list[tuple[int, ...] | None],
-    axes: tuple[int, ...],
-    type_axes: tuple[int, ...],
+    expression: str, dims: list[tuple[int, ...] | None], e: Epsilon
 ) -> tuple[str, list[tuple[int, ...] | None]]:
     """Contract axes of the type with a Levi-Civita tensor whose other indices are axes of the target."""
-    letters, new = LETTERS[: len(dims)], LETTERS[len(dims) : len(dims) + len(axes)]
-    kept = [k for k in range(len(dims)) if k not in type_axes]
-    inside = "".join(letters[k] for k in type_axes)
+    letters, new = LETTERS[: len(dims)], LETTERS[len(dims) : len(dims) + len(e.axes)]
+    kept = [k for k in range(len(dims)) if k not in e.type_axes]
+    inside = "".join(letters[k] for k in e.type_axes)
     out = "".join(letters[k] for k in kept) + new
-    size = len(axes) + len(type_axes)
+    size = epsilon_size(e)
     call = f'torch.einsum("b{letters}c,{new}{inside}->b{out}c", {expression}, self.epsilon_{size})'
-    return call, [dims[k] for k in kept] + [(k,) for k in axes]
+    return call, [dims[k] for k in kept] + [(k,) for k in e.axes]
 
 
 def _write_sum(w: Writer, name: str, shape: tuple[int, ...], terms: list[Term]) -> None:
@@ -111,18 +118,26 @@ def _write_sum(w: Writer, name: str, shape: tuple[int, ...], terms: list[Term]) 
     sums = _fold(plain, len(shape))
     if not plain or len(plain[0].axes) < len(shape):  # at tiny sizes the identity may be another diagram
         w.line(f"{name} = {_zeros(terms[0], shape)}")
-        w.lines(f"{name}.add_({term})" for term in sums)
+        _write_added(w, name, sums)
     elif len(sums) > 1:
-        write_sum_of_two(w, name, sums[0], sums[1])
-        w.lines(f"{name}.add_({term})" for term in sums[2:])
+        _write_sum_of_two(w, name, sums[0], sums[1])
+        _write_added(w, name, sums[2:])
     else:  # a slice of a type's output must be copied before it is written to
         w.line(f"{name} = {sums[0]}" + (".clone()" if diagonal and not plain[0].fresh else ""))
-    w.lines(_write_diagonal(name, len(shape), t) for t in diagonal)
+    for term in diagonal:
+        view, expression = _on_diagonal(name, len(shape), term)
+        w.call(f"{view}.add_(", [expression], ")")
 
 
-def write_sum_of_two(w: Writer, name: str, a: str, b: str) -> None:
+def _write_added(w: Writer, name: str, terms: list[str]) -> None:
+    """Add terms in place."""
+    for term in terms:
+        w.call(f"{name}.add_(", [term], ")")
+
+
+def _write_sum_of_two(w: Writer, name: str, a: str, b: str) -> None:
     """`name = a + b`, over several lines if it is long."""
-    if len(name) + len(a) + len(b) + 6 < WIDTH - 8:
+    if w.fits(f"{name} = {a} + {b}"):
         w.line(f"{name} = {a} + {b}")
         return
     w.line(f"{name} = (")
@@ -175,23 +190,27 @@ def _indexing(places: list[str]) -> str:
     return f"[{', '.join([':', *places])}]" if places else ""
 
 
-def _write_diagonal(name: str, count: int, term: Term) -> str:
-    """Add a term on the diagonals that it lives on; diagonal dimensions come after the channels."""
-    view, dims = name, [(k,) for k in range(count)]
-    moved: list[tuple[int, ...]] = []
+def _on_diagonal(name: str, count: int, term: Term) -> tuple[str, str]:
+    """The diagonal that a term lives on, and the term with the dimensions of that view.
+
+    A view's dimensions are the batch, the other axes, the channels and then the diagonals.
+    """
+    view = name
+    axes = list(range(count))
+    moved: list[int] = []
     for group in term.diagonals:
         head = group[0]
         for k in group[1:]:
-            places = [*dims, None, *moved]
-            view += f".diagonal(0, {places.index((head,)) + 1}, {places.index((k,)) + 1})"
-            dims = [d for d in dims if d not in ((head,), (k,))]
-            moved = [d for d in moved if d != (head,)] + [(head,)]
-    mine = {group[0]: place + 1 for place, group in enumerate(term.axes)}
-    places = [mine[d[0]] for d in dims if d[0] in mine] + [-1] + [mine[d[0]] for d in moved if d[0] in mine]
+            places = [*axes, None, *moved]
+            view += f".diagonal(0, {places.index(head) + 1}, {places.index(k) + 1})"
+            axes = [j for j in axes if j not in (head, k)]
+            moved = [j for j in moved if j != head] + [head]
+    place = {group[0]: k + 1 for k, group in enumerate(term.axes)}
+    channels = len(place) + 1
+    order = [place[k] for k in axes if k in place] + [channels] + [place[k] for k in moved if k in place]
     expression = term.expression
-    last = len(mine) + 1
-    if [p if p > 0 else last for p in places] != sorted(p if p > 0 else last for p in places):
-        expression += f".permute({', '.join(map(str, (0, *places)))})"
-    slots = [":" if d[0] in mine else "None" for d in dims] + [":"]
-    slots += [":" if d[0] in mine else "None" for d in moved]
-    return f"{view}.add_({expression}{_indexing(slots)})"
+    if order != sorted(order):
+        expression += f".permute({', '.join(map(str, (0, *order)))})"
+    slots = [":" if k in place else "None" for k in axes] + [":"]
+    slots += [":" if k in place else "None" for k in moved]
+    return view, expression + _indexing(slots)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qecompile.codegen.linear import write_constants
+from qecompile.codegen.linear import write_constants, write_unpacked
 from qecompile.codegen.reduce import reduce_constants, write_reduce
 from qecompile.codegen.writer import LETTERS, Variables, Writer
 from qecompile.plan.build import build_plan
@@ -181,11 +181,7 @@ def _write_class_forward(w: Writer, inv: InvariantPlan, variables: Variables) ->
         arguments = ["fix_gauge(x)" if inv.gauge else "x"]
         arguments += [f"self.{c}" for c in reduce_constants(inv.plan, variables)]
         function = "reduce_features" if inv.shares_reduce else "reduce_fixed"
-        targets = f"{names[0]}," if len(names) == 1 else ", ".join(names)
-        if len(targets) < 60:
-            w.line(f"{targets} = {function}({', '.join(arguments)})")
-        else:
-            w.call("(", names, f") = {function}({', '.join(arguments)})")
+        write_unpacked(w, names, f"{function}({', '.join(arguments)})")
         w.line("found = []")
         for t in inv.neutral:
             mixed = f"{_apply(t, f'weight_{t.name}')} + self.shift_{t.name}"
@@ -212,7 +208,8 @@ def _apply(t: PlanType, weight: str) -> str:
 def _write_pair(w: Writer, pair: Pairing) -> None:
     name = pair.left.name
     w.line(f"left = {_apply(pair.left, f'left_{name}')}")
-    right = f"({_apply(pair.right, f'right_{name}')})"
+    w.line(f"right = {_apply(pair.right, f'right_{name}')}")
+    right = "right"
     if pair.match != tuple(range(len(pair.match))):
         right += f".permute({', '.join(map(str, (0, *(k + 1 for k in pair.match), -1)))})"
     w.line(f"found.append((left * {right}){_mean(len(pair.left.axes))}.asinh())")

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from qecompile.codegen.expand import write_expand
 from qecompile.codegen.reduce import epsilon_names, reduce_constants
-from qecompile.codegen.variance import Fans, Variances, fan_table, variances
+from qecompile.codegen.variance import Variances, fan_table, variances
 from qecompile.codegen.writer import LETTERS, Variables, Writer, times_c
 from qecompile.plan.nodes import Plan, PlanType
 
@@ -19,7 +19,8 @@ def write_linear(w: Writer, plan: Plan, variables: Variables) -> None:
     w.line()
     w.line("class EquivariantLinear(nn.Module):")
     with w.indent():
-        w.line('"""The most general equivariant affine map between feature tensors [B, *shape, C].')
+        most = "The most general" if plan.is_complete else "An"
+        w.line(f'"""{most} equivariant affine map between feature tensors [B, *shape, C].')
         w.line()
         w.line(
             f"It has {plan.weights} weights for every pair of channels and {len(plan.affine)} bias values for"
@@ -70,12 +71,16 @@ def _write_init(w: Writer, plan: Plan, variables: Variables) -> None:
         w.line("self.in_channels, self.out_channels = in_channels, out_channels")
         w.line("options = {'device': device, 'dtype': dtype}".replace("'", '"'))
         for t in plan.types:
-            if t.rows:
+            if plan.is_factorised(t):
+                inner = _product(plan.context_rank or 1, "out_channels")
+                height, width = _product(t.height, "in_channels"), _product(t.width, "out_channels")
+                w.line(f"self.left_{t.name} = nn.Parameter(torch.empty({height}, {inner}, **options))")
+                w.line(f"self.right_{t.name} = nn.Parameter(torch.empty({inner}, {width}, **options))")
+            elif t.rows:
                 w.line(_parameter(t))
                 if t.mask is not None:
-                    w.line(
-                        f'self.register_buffer("index_{t.name}", _numbered(ALLOWED_{t.name}, device), persistent=False)'
-                    )
+                    numbers = f"_numbered(ALLOWED_{t.name}, device)"
+                    w.line(f'self.register_buffer("index_{t.name}", {numbers}, persistent=False)')
         if plan.affine:
             w.line(f"values = torch.empty({len(plan.affine)}, out_channels, **options)")
             w.line("self.bias = nn.Parameter(values) if bias else None")
@@ -134,7 +139,9 @@ def _write_reset(w: Writer, plan: Plan, variables: Variables) -> None:
         w.line('"""Draw weights that keep the variance of every tensor near that of the inputs."""')
         fans = fan_table(plan, variables.spec)
         for t in plan.types:
-            if t.rows:
+            if plan.is_factorised(t):
+                _write_factors(w, t, variances(t, fans), plan.context_rank or 1)
+            elif t.rows:
                 _write_fill(w, t, variances(t, fans))
         for code in plan.codes:
             if code.mode == "lowrank":
@@ -147,12 +154,36 @@ def _write_reset(w: Writer, plan: Plan, variables: Variables) -> None:
 
 
 def _write_fill(w: Writer, t: PlanType, v: Variances) -> None:
-    rows = ", ".join(f"({size}, {plain})" for size, plain in v.rows)
     columns = [f"({size}, {_number(main)}, {_number(other)})" for size, main, other in v.columns]
-    arguments = [f"self.weight_{t.name}", "self.in_channels", f"[{rows}]", f"[{', '.join(columns)}]"]
-    if t.mask is not None:
-        arguments.append(f"self.index_{t.name}")
-    w.call("_fill(", arguments, ")")
+    rows = [f"({size}, {plain})" for size, plain in v.rows]
+    mask = "" if t.mask is None else f"self.index_{t.name}"
+    _write_fill_call(w, f"self.weight_{t.name}", "self.in_channels", rows, columns, mask)
+
+
+def _write_factors(w: Writer, t: PlanType, v: Variances, rank: int) -> None:
+    """Both factors of the context: the left one keeps variance, the right one gives each column its share."""
+    w.line(f"nn.init.normal_(self.left_{t.name}, std=self.left_{t.name}.shape[0] ** -0.5)")
+    plain = sum(size for size, is_plain in v.rows if is_plain)
+    rest = t.height - plain
+    shares = [
+        (size, (main * plain if main else other * plain) + other * rest) for size, main, other in v.columns
+    ]
+    columns = [f"({size}, 0, {_number(share / rank)})" for size, share in shares]
+    _write_fill_call(w, f"self.right_{t.name}", "self.out_channels", [f"({rank}, False)"], columns, "")
+
+
+def _write_fill_call(
+    w: Writer, weight: str, channels: str, rows: list[str], columns: list[str], mask: str
+) -> None:
+    w.line("_fill(")
+    with w.indent():
+        w.line(f"{weight},")
+        w.line(f"in_channels={channels},")
+        w.filled("rows=[", rows, "],")
+        w.filled("columns=[", columns, "],")
+        if mask:
+            w.line(f"index={mask},")
+    w.line(")")
 
 
 def _number(value: Fraction) -> str:
@@ -169,22 +200,27 @@ def _write_forward(w: Writer, plan: Plan, variables: Variables) -> None:
     w.line("def forward(self, x: dict[str, Tensor]) -> dict[str, Tensor]:")
     with w.indent():
         w.line('"""Map features [B, *shape, in_channels] to [B, *shape, out_channels], by parameter name."""')
-        first = next(f"self.weight_{t.name}" for t in plan.types if t.rows)
+        first = next(_matrix(t, plan) for t in plan.types if t.rows)
         w.line(f"x = _check(x, self.in_channels, {first})")
         w.line("n = self.out_channels")
         names = [f"x_{t.name}" for t in plan.types if t.rows]
         arguments = ["x", *(f"self.{c}" for c in reduce_constants(plan, variables))]
-        call = f"reduce_features({', '.join(arguments)})"
-        if len(", ".join(names)) + len(call) < 80:
-            w.line(f"{', '.join(names)}{',' if len(names) == 1 else ''} = {call}")
-        else:
-            w.call("(", [*names, ""] if len(names) == 1 else names, f") = {call}")
+        write_unpacked(w, names, f"reduce_features({', '.join(arguments)})")
         w.line()
         for t in plan.types:
             _write_mix(w, t, plan, variables)
         results = write_expand(w, plan, variables)
         pairs = [f'"{name}": {variable}' for name, variable in results.items()]
         w.call("return {", pairs, "}")
+
+
+def write_unpacked(w: Writer, names: list[str], call: str) -> None:
+    """Assign a tuple to names."""
+    bare = f"{', '.join(names)}{',' if len(names) == 1 else ''} = {call}"
+    if w.fits(bare):
+        w.line(bare)
+    else:
+        w.filled("(", names, f") = {call}")
 
 
 def _write_mix(w: Writer, t: PlanType, plan: Plan, variables: Variables) -> None:
@@ -198,15 +234,21 @@ def _write_mix(w: Writer, t: PlanType, plan: Plan, variables: Variables) -> None
         source = next(iter(variables.spec.params))
         w.line(f'y_{t.name} = x["{source}"].new_zeros(x["{source}"].shape[0], {_product(t.width, "n")})')
     else:
-        w.line(f"y_{t.name} = {_matmul(t)}  # {comment}")
+        w.line(f"y_{t.name} = {_matmul(t, plan)}  # {comment}")
     if t.key == () and plan.affine:
         w.line("if self.bias is not None:")
         with w.indent():
             w.line(f"y_{t.name} = y_{t.name} + {bias}")
 
 
-def _matmul(t: PlanType) -> str:
-    weight = f"self.weight_{t.name}"
+def _matrix(t: PlanType, plan: Plan) -> str:
+    return f"self.{'left' if plan.is_factorised(t) else 'weight'}_{t.name}"
+
+
+def _matmul(t: PlanType, plan: Plan) -> str:
+    if plan.is_factorised(t):
+        return f"x_{t.name} @ self.left_{t.name} @ self.right_{t.name}"
+    weight = _matrix(t, plan)
     if t.mask is not None:
         sizes = ", ".join(str(t.axes[k].size) for k in t.own)
         shape = f"({sizes}{',' if len(t.own) == 1 else ''})"

@@ -52,43 +52,33 @@ def write_reduce(w: Writer, name: str, plan: Plan, variables: Variables) -> None
     with w.indent():
         w.line('"""What each intermediate type reads: means, traces and diagonals of every tensor."""')
         reducer = _Reducer(w, plan, variables)
-        inputs: dict[str, list[str]] = {t.name: [] for t in plan.types}
-        for param, rows in _by_param(plan).items():
-            reducer.load(param)
-            for t, row in sorted(rows, key=lambda item: len(item[1].pooled)):
-                inputs[t.name].append(reducer.row(t, row))
+        inputs: dict[tuple[str, Side], str] = {}
+        by_param: dict[str, list[tuple[PlanType, Side]]] = {}
+        for t in plan.types:
+            for row in t.rows:
+                by_param.setdefault(row.param, []).append((t, row))
+        for p in (p for p in variables.spec.parameters if p.name in by_param):
+            reducer.load(p.name)
+            for t, row in sorted(by_param[p.name], key=lambda item: len(item[1].pooled)):
+                inputs[t.name, row] = reducer.row(row)
         for t in plan.types:
             if t.rows:
-                _write_input(w, t, _in_order(t, plan, inputs[t.name]), variables)
-        w.call("return (", [f"x_{t.name}" for t in plan.types if t.rows] + [""], ")")
+                axes = ", ".join(["B", *(variables.short[a.space] for a in t.axes), times_c(t.height, "C")])
+                write_input(w, f"x_{t.name}", [inputs[t.name, row] for row in t.rows], f"[{axes}]")
+        names = [f"x_{t.name}" for t in plan.types if t.rows]
+        bare = "return " + ", ".join(names) + ("," if len(names) == 1 else "")
+        if w.fits(bare):
+            w.line(bare)
+        else:
+            w.filled("return (", names, ")")
 
 
-def _by_param(plan: Plan) -> dict[str, list[tuple[PlanType, Side]]]:
-    found: dict[str, list[tuple[PlanType, Side]]] = {}
-    for t in plan.types:
-        for row in t.rows:
-            found.setdefault(row.param, []).append((t, row))
-    return found
-
-
-def _in_order(t: PlanType, plan: Plan, expressions: list[str]) -> list[str]:
-    """The expressions were made parameter by parameter, fewest pooled axes first; undo that order."""
-    made = [
-        row
-        for rows in _by_param(plan).values()
-        for kind, row in sorted(rows, key=lambda i: len(i[1].pooled))
-        if kind is t
-    ]
-    return [expressions[made.index(row)] for row in t.rows]
-
-
-def _write_input(w: Writer, t: PlanType, expressions: list[str], variables: Variables) -> None:
-    axes = [variables.short[a.space] for a in t.axes]
-    comment = f"[{', '.join(['B', *axes, times_c(t.height, 'C')])}]"
-    if len(expressions) == 1:
-        w.line(f"x_{t.name} = {expressions[0]}  # {comment}")
+def write_input(w: Writer, name: str, parts: list[str], comment: str) -> None:
+    """One tensor from its parts, side by side in the channels."""
+    if len(parts) == 1:
+        w.line(f"{name} = {parts[0]}  # {comment}")
     else:
-        w.call(f"x_{t.name} = torch.cat((", expressions, "), dim=-1)", comment)
+        w.call(f"{name} = torch.cat((", parts, "), dim=-1)", comment)
 
 
 class _Reducer:
@@ -108,7 +98,7 @@ class _Reducer:
         self._w.line(f'{name} = x["{param}"]  # {self._variables.shape(p)}')
         self._known[param,] = Value(name, tuple(("axes", (k,)) for k in range(len(p.axes))))
 
-    def row(self, t: PlanType, row: Side) -> str:
+    def row(self, row: Side) -> str:
         """The expression for one row: [B, axes of the type, multiplicities times channels]."""
         value = self._pool(self._encode(self._contract(row), row), row)
         wanted: list[Dim] = [

@@ -7,7 +7,7 @@ def _check(x: dict[str, Tensor], channels: int | None, like: Tensor) -> dict[str
     """Give back `x` if every tensor is there with its shape and dtype, else say which one is not."""
     for name, shape in SHAPES.items():
         if name not in x:
-            raise KeyError(f"no tensor for the parameter {name}; it has shape {list(shape)}, and x has {sorted(x)}")
+            raise KeyError(f"parameter {name} of shape {list(shape)} is missing; given: {sorted(x)}")
         tail = shape if channels is None else (*shape, channels)
         if tuple(x[name].shape[1:]) != tail or x[name].dim() != len(tail) + 1:
             wanted = ", ".join(map(str, ("B", *tail)))
@@ -26,7 +26,7 @@ torch.fx.wrap("_check")  # a leaf of a symbolic trace: it looks at shapes
 FILL = '''
 def _fill(
     weight: Tensor,
-    channels: int,
+    in_channels: int,
     rows: list[tuple[int, bool]],
     columns: list[tuple[int, float, float]],
     index: Tensor | None = None,
@@ -41,7 +41,7 @@ def _fill(
     main = torch.cat([torch.full((size,), float(m), **options) for size, m, _ in columns])
     other = torch.cat([torch.full((size,), float(o), **options) for size, _, o in columns])
     is_main = plain * (main > 0)
-    std = ((is_main * main + (1 - is_main) * other) / channels).sqrt()
+    std = ((is_main * main + (1 - is_main) * other) / in_channels).sqrt()
     with torch.no_grad():
         weight.normal_()
         if index is None:

@@ -40,17 +40,45 @@ class Writer:
         self._depth -= 1
 
     def call(self, head: str, items: Sequence[str], tail: str, comment: str = "") -> None:
-        """`head` items `tail` on one line if it fits, else one item a line."""
+        """`head` items `tail` on one line if it fits, else one item a line with the comment above."""
         one = f"{head}{', '.join(items)}{tail}"
         remark = f"  # {comment}" if comment else ""
-        if len(one) + 4 * self._depth <= WIDTH:
+        if self.fits(one + remark):
             self.line(one + remark)
             return
-        self.line(head + remark)
+        if comment:
+            self.line(f"# {comment}")
+        self.line(head)
         with self.indent():
-            for item in items:
-                self.line(f"{item},")
+            self.lines(f"{item}," for item in items)
         self.line(tail)
+
+    def tuple(self, head: str, items: Sequence[str], tail: str, comment: str = "") -> None:
+        """As `call`, for a tuple: a single item keeps its comma."""
+        if len(items) == 1 and self.fits(f"{head}{items[0]},{tail}"):
+            self.line(f"{head}{items[0]},{tail}" + (f"  # {comment}" if comment else ""))
+        else:
+            self.call(head, items, tail, comment)
+
+    def filled(self, head: str, items: Sequence[str], tail: str) -> None:
+        """`head` items `tail` on one line if it fits, else with as many items on a line as fit."""
+        if self.fits(f"{head}{', '.join(items)}{tail}"):
+            self.line(f"{head}{', '.join(items)}{tail}")
+            return
+        self.line(head)
+        with self.indent():
+            row: list[str] = []
+            for item in items:
+                if row and not self.fits(", ".join([*row, item]) + ","):
+                    self.line(", ".join(row) + ",")
+                    row = []
+                row.append(item)
+            self.line(", ".join(row) + ",")
+        self.line(tail)
+
+    def fits(self, text: str) -> bool:
+        """Whether a line at the current indentation stays within the width."""
+        return 4 * self._depth + len(text) <= WIDTH
 
     def text(self) -> str:
         """The source so far, ending in a newline."""

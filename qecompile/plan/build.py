@@ -66,7 +66,7 @@ class Table:
 Tables = Mapping[str, Table]
 
 
-def build_plan(signatures: Signatures, codes: tuple[Code, ...] = ()) -> Plan:
+def build_plan(signatures: Signatures, codes: tuple[Code, ...] = (), context_rank: int | None = None) -> Plan:
     """The plan of the complete layer, or of the coded family where `codes` are given."""
     tables = _tables(signatures)
     rows: dict[TypeKey, list[Draft]] = {}
@@ -88,7 +88,7 @@ def build_plan(signatures: Signatures, codes: tuple[Code, ...] = ()) -> Plan:
         if key == ():
             affine = builder.affine(built)
         types.append(built)
-    return Plan(tuple(types), affine, codes)
+    return Plan(tuple(types), affine, codes, context_rank)
 
 
 def _tables(signatures: Signatures) -> dict[str, Table]:

@@ -20,7 +20,7 @@ DEFAULT_RANK = 8
 
 
 def is_free(spec: Spec, name: str) -> bool:
-    """Whether a space is plain `fixed`: no characters, nothing nested, so that its axes are a multiplicity."""
+    """Whether a space is plain `fixed`: no characters, nothing nested."""
     s = spec.space[name]
     return not (s.permuted or s.is_vector or s.characters or spec.children[name])
 

@@ -146,16 +146,40 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole layer. `affine` lists the columns of the invariant type that carry a bias value."""
+    """A whole layer.
+
+    `affine` lists the columns of the invariant type that carry a bias value. With a `context_rank` the
+    matrix of that type, in which every parameter meets every other, is a product through so many
+    features of `out_channels` channels each: a smaller family, equivariant like the complete one.
+    """
 
     types: tuple[PlanType, ...]
     affine: tuple[int, ...]
     codes: tuple[Code, ...]
+    context_rank: int | None = None
 
     @property
     def weights(self) -> int:
-        """The number of weights for one pair of channels, codes not counted."""
-        return sum(t.weights for t in self.types)
+        """The number of weights for one pair of channels, without codes and a factorised context."""
+        return sum(t.weights for t in self.types if not self.is_factorised(t))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the layer is the whole space of equivariant maps."""
+        return not self.codes and self.context_rank is None
+
+    def is_factorised(self, t: PlanType) -> bool:
+        """Whether the matrix of a type is a product of two."""
+        return self.context_rank is not None and t.key == () and bool(t.rows)
+
+    def layer_weights(self, in_channels: int, out_channels: int) -> int:
+        """The number of parameters of a layer, bias included."""
+        count = self.weights * in_channels * out_channels + len(self.affine) * out_channels
+        for t in self.types:
+            if self.is_factorised(t):
+                inner = (self.context_rank or 0) * out_channels
+                count += inner * (t.height * in_channels + t.width * out_channels)
+        return count + sum(2 * c.size * c.rank for c in self.codes if c.mode == "lowrank")
 
     @property
     def invariant(self) -> PlanType | None:
