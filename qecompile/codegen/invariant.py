@@ -8,6 +8,7 @@ contraction with the dual type (`plan/dual.py`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from qecompile.codegen.linear import write_constants, write_unpacked
 from qecompile.codegen.reduce import reduce_constants, write_reduce
@@ -114,10 +115,17 @@ def _write_step(w: Writer, step: GaugeStep, norm: str, variables: Variables) -> 
         squares.append(term)
     w.line(f"{norm} = {' + '.join(squares)}")
     for use in step.uses:
-        exponent = -use.charge / (2 * step.charge)
+        exponent = Fraction(-use.charge, 2 * step.charge)
         count = len(variables.spec.params[use.param].axes)
-        factor = f"_power({norm}, {exponent:g})" + _place(use.along, count)
+        factor = f"_power({norm}, {_exact(exponent)})" + _place(use.along, count)
         w.line(f"{variables.of[use.param]} = {variables.of[use.param]} * {factor}")
+
+
+def _exact(value: Fraction) -> str:
+    """A power that loses nothing when it is written down: halves as decimals, others as quotients."""
+    if value.denominator <= 2:
+        return str(float(value))
+    return f"{value.numerator} / {value.denominator}"
 
 
 def _place(along: tuple[int, ...], count: int) -> str:
