@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from qecompile import tree
 from qecompile.errors import Collector, Note, Source, Span, fail, suggest
@@ -71,7 +72,7 @@ def bind_parameters(
     collector: Collector,
     places: Mapping[str, Span] | None = None,
 ) -> dict[str, Value]:
-    """The value of every parameter of a spec: the argument, else the default.
+    """The value of every parameter of a spec: the argument, else the default, which may use earlier ones.
 
     `places` tells where the arguments were written, if they were written in a file.
     """
@@ -93,7 +94,7 @@ def bind_parameters(
                 place = places.get(name) if places else None
                 values[name] = _accept(parameter, arguments[name], place)
             else:
-                values[name] = _default(parameter, scope)
+                values[name] = _default(parameter, replace(scope, values=values))
     return values
 
 

@@ -97,16 +97,24 @@ class Tables:
     includes: Table[Frame] = field(default_factory=lambda: Table("include"))
 
 
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """The space of an including spec that stands for one of the included spec, and where that is said."""
+
+    name: str
+    span: Span
+
+
 @dataclass(slots=True)
 class Frame:
-    """One spec at work; `bindings` maps its own spaces to the full names of those that stand for them."""
+    """One spec at work; `bindings` says which of its own spaces another space stands for."""
 
     spec: tree.SpecTree
     file: SpecFile
     scope: Scope
     tables: Tables
     prefix: str = ""
-    bindings: Mapping[str, str] = field(default_factory=dict)
+    bindings: Mapping[str, Binding] = field(default_factory=dict)
     parents: tuple[tree.SpecTree, ...] = ()
 
     def full_name(self, segment: tree.Segment, scope: Scope) -> str:
@@ -122,7 +130,7 @@ class Frame:
         frame, last = self._owner(reference, scope)
         local = instance_name(last, scope)
         if local in frame.bindings:
-            bound = frame.bindings[local]
+            bound = frame.bindings[local].name
             return self.tables.spaces.find(bound, bound, reference.span, "")
         return frame._find(self.tables.spaces, last, scope, reference.span)
 

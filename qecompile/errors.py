@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 MOST_SHOWN = 100
+WIDEST_LINE = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +40,26 @@ class Span:
 
     def render(self, margin: int) -> list[str]:
         """The `-->` line, the source line and its caret line; `margin` is the width of line numbers."""
-        text = "".join(c if c.isprintable() else " " for c in self.source.line(self.line))
-        carets = "^" * max(1, min(self.length, len(text) - self.column + 1))
+        text, column = self._window()
+        carets = "^" * max(1, min(self.length, len(text) - column + 1))
         pad = " " * margin
         return [
             f"{pad}--> {self.source.path}:{self.line}:{self.column}",
             f"{pad} |",
             f"{self.line:>{margin}} | {text}".rstrip(),
-            f"{pad} | {' ' * (self.column - 1)}{carets}",
+            f"{pad} | {' ' * (column - 1)}{carets}",
         ]
+
+    def _window(self) -> tuple[str, int]:
+        """The part of the line to show, and the column of the span in it."""
+        line = self.source.line(self.line)
+        start = max(0, self.column - 1 - WIDEST_LINE // 2) if len(line) > WIDEST_LINE else 0
+        text = "".join(c if c.isprintable() else " " for c in line[start : start + WIDEST_LINE])
+        if start > 0:
+            text = "..." + text[3:]
+        if start + WIDEST_LINE < len(line):
+            text = text[:-3] + "..."
+        return text, self.column - start
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +185,7 @@ class Collector:
 
     found: list[Diagnostic] = field(default_factory=list)
     places: set[tuple[str, int, int, str]] = field(default_factory=set)
+    skipped: bool = False
 
     def error(
         self, code: str, message: str, span: Span | None, *notes: Note, help: str | None = None
@@ -198,7 +211,8 @@ class Collector:
         self.found.append(diagnostic)
 
     def absorb(self, mistakes: SymError) -> None:
-        """Record what `fail` raised."""
+        """Record what `fail` raised; nothing, if it followed from a mistake recorded elsewhere."""
+        self.skipped |= not mistakes.diagnostics
         if isinstance(mistakes, TooManyMistakes):
             raise mistakes
         for diagnostic in mistakes.diagnostics:
@@ -212,7 +226,20 @@ class Collector:
         except SymError as mistakes:
             self.absorb(mistakes)
 
-    def finish(self) -> None:
-        """Raise `SymError` if anything was recorded."""
-        if self.found:
+    def pass_on(self) -> None:
+        """Raise what was recorded or skipped, for the collector of a larger part."""
+        if self.found or self.skipped:
             raise SymError(self.found)
+
+    def finish(self) -> None:
+        """Raise `SymError` if anything was recorded; the mistakes of a file come in the order of the file."""
+        if self.skipped and not self.found:
+            raise IRError("something was skipped because of a mistake that nobody reported")
+        if self.found:
+            paths = list(dict.fromkeys(d.span.source.path for d in self.found if d.span))
+            raise SymError(sorted(self.found, key=lambda d: _place(d, paths)))
+
+
+def _place(diagnostic: Diagnostic, paths: list[str]) -> tuple[int, int, int]:
+    span = diagnostic.span
+    return (paths.index(span.source.path), span.line, span.column) if span else (-1, 0, 0)

@@ -33,17 +33,20 @@ class Budget:
 
     steps: int = MOST_STEPS
     turns: int = MOST_TURNS
+    told: bool = False
 
     def spend(self, span: Span, steps: int = 1) -> None:
         """Count evaluations."""
         self.steps -= steps
         if self.steps < 0:
+            self._tell_once()
             fail("QE026", f"the expressions of this spec take more than {MOST_STEPS} steps", span)
 
     def turn(self, span: Span, turns: int = 1) -> None:
         """Count turns of loops."""
         self.turns -= turns
         if self.turns < 0:
+            self._tell_once()
             help = "a spec declares layers and heads by loops, not single weights"
             fail(
                 "QE026",
@@ -51,6 +54,12 @@ class Budget:
                 span,
                 help=help,
             )
+
+    def _tell_once(self) -> None:
+        """Everything behind the first excess fails too, without a message of its own."""
+        if self.told:
+            raise SymError(())
+        self.told = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ lie in the directory tree of the first file, so that a spec never reads elsewher
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,10 @@ from pathlib import Path
 from qecompile import tree
 from qecompile.errors import Collector, Note, Source, Span, fail
 from qecompile.expressions import Scope, text
+from qecompile.lexical import Places
 from qecompile.syntax import parse_file
+
+_FORBIDDEN = re.compile("[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 
 LARGEST_FILE = 1_000_000
 """Bytes that a `.sym` file may have."""
@@ -43,13 +47,13 @@ class SpecFile:
         return "\n".join([self.source.text, *(f.full_text() for f in files.values())])
 
 
-def read_text(path: str | os.PathLike[str], span: Span | None = None) -> str:
-    """The text of a regular file in UTF-8.
+def read_text(path: str | os.PathLike[str], span: Span | None = None, shown: str | None = None) -> str:
+    """The text of a regular file in UTF-8; messages call it `shown`, or else by its path.
 
     Raises:
         SymError: if there is no such file, if it is something else, too large, or no text.
     """
-    shown = os.fsdecode(os.fspath(path))
+    shown = shown or os.fsdecode(os.fspath(path))
     try:
         status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
@@ -77,11 +81,9 @@ def as_source(text: str, path: str) -> Source:
         SymError: if the text has characters that no text file has.
     """
     source = Source(path, text.replace("\r\n", "\n").replace("\r", "\n"))
-    for number, line in enumerate(source.text.split("\n"), start=1):
-        for column, character in enumerate(line, start=1):
-            if (character < " " and character not in "\t\f\v") or "\ud800" <= character <= "\udfff":
-                message = f"the character U+{ord(character):04X} cannot stand in a spec"
-                fail("QE002", message, Span(source, number, column))
+    if wrong := _FORBIDDEN.search(source.text):
+        message = f"the character U+{ord(wrong.group()):04X} cannot stand in a spec"
+        fail("QE002", message, Places.of(source).span(wrong.start()))
     return source
 
 
@@ -130,22 +132,23 @@ class Loader:
             fail("QE101", "`use` needs a file to start from, and this is only a text", statement.span)
         target = (path.parent / named).resolve()
         if not target.is_relative_to(self.root):
-            help = f"only files below `{self.root.name}` can be used"
+            help = "used files lie in that directory, or below it"
             fail(
                 "QE101", f'"{named}" lies outside the directory of the first file', statement.span, help=help
             )
         if target in self.open:
             chain = " -> ".join(f"`{p.name}`" for p in [*self.open[self.open.index(target) :], target])
             fail("QE102", f"this file uses itself: {chain}", statement.span)
-        return self._load_once(target, statement.span)
+        return self._load_once(target, statement)
 
-    def _load_once(self, target: Path, span: Span) -> SpecFile:
+    def _load_once(self, target: Path, statement: tree.Text) -> SpecFile:
         if target not in self.loaded:
-            source = as_source(read_text(target, span), os.path.relpath(target))
+            shown = target.relative_to(self.root or target.parent).as_posix()
+            source = as_source(read_text(target, statement.span, shown), shown)
             self.open.append(target)
             file = self.load(source, target)
             self.open.pop()
             if file is None:
-                fail("QE104", "the file used here has mistakes", span)
+                fail("QE104", "the file used here has mistakes", statement.span)
             self.loaded[target] = file
         return self.loaded[target]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from qecompile import tree
 from qecompile.arguments import Argument, bind_parameters
-from qecompile.declarations import Frame, Tables, instance_name
+from qecompile.declarations import Binding, Frame, Tables, instance_name
 from qecompile.errors import Note, Span, SymError, fail, suggest
 from qecompile.expressions import Budget, Scope, evaluate, evaluate_lets, turns
 from qecompile.files import SpecFile
@@ -108,10 +108,10 @@ def _open_included(
 
 def _read_bindings(
     frame: Frame, statement: tree.IncludeStatement, spec: tree.SpecTree, scope: Scope
-) -> dict[str, str]:
+) -> dict[str, Binding]:
     """Which spaces stand for spaces of the included spec, by the name that they have there."""
     roots = [s.segment.name.text for s in spec.statements if isinstance(s, tree.SpaceStatement)]
-    bindings: dict[str, str] = {}
+    bindings: dict[str, Binding] = {}
     for inner, outer in statement.bindings:
         if inner.name.text not in roots:
             note = Note(f"spec `{spec.name.text}` is declared here", spec.name.span)
@@ -123,5 +123,5 @@ def _read_bindings(
                 note,
                 help=help,
             )
-        bindings[instance_name(inner, scope)] = frame.space(outer, scope).name
+        bindings[instance_name(inner, scope)] = Binding(frame.space(outer, scope).name, inner.span)
     return bindings

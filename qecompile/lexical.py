@@ -16,8 +16,8 @@ from qecompile.errors import Collector, Note, Source, Span
 MOST_NESTED = 24
 """Brackets inside brackets that a file may have; no sensible spec comes near."""
 
-MOST_PIECES = 10_000
-"""Words and signs that a file may have: about a second of parsing."""
+MOST_PIECES = 20_000
+"""Words and signs that a file may have: one or two seconds of parsing."""
 
 OPENING = {"(": ")", "[": "]", "{": "}"}
 

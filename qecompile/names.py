@@ -1,4 +1,4 @@
-"""Names of values: declared once, used, and known wherever they stand.
+"""Names: values are declared once, known wherever they stand, and used, and so are spaces.
 
 These checks read the tree and evaluate nothing, so they also reach the inside of loops without turns.
 """
@@ -11,7 +11,6 @@ from dataclasses import fields, is_dataclass
 from qecompile import tree
 from qecompile.errors import Collector, Note, Span, suggest
 from qecompile.expressions import names_in
-from qecompile.syntax import RESERVED
 
 _EXPRESSIONS = (
     tree.Number,
@@ -27,15 +26,14 @@ _EXPRESSIONS = (
 
 
 def check_names(spec: tree.SpecTree, collector: Collector) -> None:
-    """Report values that are unknown, declared twice, hidden or unused, and names that are reserved."""
+    """Report values that are unknown, declared twice or hidden by a loop variable."""
     declared = _declared_values(spec, collector)
-    used: set[str] = set()
-    for node in (*spec.parameters, *spec.statements):
-        _check_node(node, declared, {}, used, collector)
-    for name, span in declared.items():
-        if name not in used:
-            collector.error("QE028", f"`{name}` is never used", span, help="remove it, or use it")
-    _check_spaces(spec, collector)
+    earlier: dict[str, Span] = {}
+    for parameter in spec.parameters:
+        _check_node(parameter, earlier, {}, collector)
+        earlier[parameter.name.text] = parameter.name.span
+    for statement in spec.statements:
+        _check_node(statement, declared, {}, collector)
 
 
 def _declared_values(spec: tree.SpecTree, collector: Collector) -> dict[str, Span]:
@@ -43,7 +41,6 @@ def _declared_values(spec: tree.SpecTree, collector: Collector) -> dict[str, Spa
     words += [s.name for s in spec.statements if isinstance(s, tree.LetStatement)]
     declared: dict[str, Span] = {}
     for word in words:
-        _check_reserved(word, collector)
         if word.text in declared:
             note = Note("first here", declared[word.text])
             collector.error("QE021", f"`{word.text}` is declared twice", word.span, note)
@@ -51,30 +48,23 @@ def _declared_values(spec: tree.SpecTree, collector: Collector) -> dict[str, Spa
     return declared
 
 
-def _check_reserved(word: tree.Word, collector: Collector) -> None:
-    if word.text in RESERVED:
-        collector.error("QE054", f"`{word.text}` is a word of the language and names nothing", word.span)
-
-
 def _check_node(
-    node: object, declared: dict[str, Span], loops: dict[str, Span], used: set[str], collector: Collector
+    node: object, declared: dict[str, Span], loops: dict[str, Span], collector: Collector
 ) -> None:
     """Check the names in a node, where the variables of `loops` are known too."""
     variables = dict(loops)
     for loop in getattr(node, "loops", ()):
         for bound in (loop.first, loop.last):
-            _check_expression(bound, declared, variables, used, collector)
+            _check_expression(bound, declared, variables, collector)
         _check_variable(loop.variable, declared, variables, collector)
         variables[loop.variable.text] = loop.variable.span
         if loop.condition is not None:
-            _check_expression(loop.condition, declared, variables, used, collector)
-    if isinstance(node, (tree.SpaceStatement, tree.ParamStatement, tree.FeatureStatement)):
-        _check_reserved(node.segment.name, collector)
+            _check_expression(loop.condition, declared, variables, collector)
     for part in _parts(node):
         if isinstance(part, _EXPRESSIONS):
-            _check_expression(part, declared, variables, used, collector)
+            _check_expression(part, declared, variables, collector)
         else:
-            _check_node(part, declared, variables, used, collector)
+            _check_node(part, declared, variables, collector)
 
 
 def _parts(node: object) -> Iterator[object]:
@@ -88,7 +78,6 @@ def _parts(node: object) -> Iterator[object]:
 def _check_variable(
     word: tree.Word, declared: dict[str, Span], loops: dict[str, Span], collector: Collector
 ) -> None:
-    _check_reserved(word, collector)
     before = loops.get(word.text) or declared.get(word.text)
     if before is not None:
         message = f"the loop variable `{word.text}` hides another value"
@@ -101,11 +90,9 @@ def _check_expression(
     expression: tree.Expression,
     declared: dict[str, Span],
     loops: dict[str, Span],
-    used: set[str],
     collector: Collector,
 ) -> None:
     for name in names_in(expression):
-        used.add(name.text)
         if name.text not in declared and name.text not in loops:
             help = suggest(name.text, [*declared, *loops], _known([*declared, *loops]))
             collector.error("QE020", f"there is no value `{name.text}`", name.span, help=help)
@@ -115,25 +102,44 @@ def _known(names: Sequence[str]) -> str | None:
     return "known here: " + ", ".join(f"`{n}`" for n in names[:8]) if names else None
 
 
-# Spaces
+# Use
 
 
-def _check_spaces(spec: tree.SpecTree, collector: Collector) -> None:
-    """Report spaces that no type names, nor any space nested in them."""
+def check_use(spec: tree.SpecTree, collector: Collector) -> None:
+    """Report values and spaces that nothing uses.
+
+    Says nothing if a name is unknown: it may be the misspelt name of what seems unused.
+    """
+    if any(d.code in ("QE020", "QE051") for d in collector.found):
+        return
+    used = {name.text for node in (*spec.parameters, *spec.statements) for name in _values_in(node)}
+    for name, span in _declared_values(spec, Collector()).items():
+        if name not in used:
+            collector.error("QE028", f"`{name}` is never used", span, help="remove it, or use it")
     mentioned = {r.segments[0].name.text for s in spec.statements for r in _references(s)}
     for statement in spec.statements:
         if isinstance(statement, tree.SpaceStatement):
-            _check_used(statement, mentioned, collector)
+            _check_space(statement, mentioned, collector)
 
 
-def _check_used(statement: tree.SpaceStatement, mentioned: set[str], collector: Collector) -> bool:
-    nested = [_check_used(s, mentioned, collector) for s in statement.nested]
+def _check_space(statement: tree.SpaceStatement, mentioned: set[str], collector: Collector) -> bool:
+    """Whether a space or one nested in it is used; the innermost are reported."""
+    nested = [_check_space(s, mentioned, collector) for s in statement.nested]
     name = statement.segment.name
     used = name.text in mentioned or any(nested)
     if not used and not nested:
         help = "use it in the type of a parameter, or remove it"
         collector.error("QE028", f"space `{name.text}` is never used", name.span, help=help)
     return used
+
+
+def _values_in(node: object) -> Iterator[tree.Name]:
+    """The values that a node reads, in its loops and anywhere else."""
+    if isinstance(node, _EXPRESSIONS):
+        yield from names_in(node)
+    else:
+        for part in (*getattr(node, "loops", ()), *_parts(node)):
+            yield from _values_in(part)
 
 
 def _references(node: object) -> Iterator[tree.Reference]:

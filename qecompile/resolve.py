@@ -22,7 +22,7 @@ from qecompile.declarations import Frame, Tables
 from qecompile.errors import Collector, Span, fail, suggest
 from qecompile.files import Loader, SpecFile, as_source, read_text
 from qecompile.frames import included_frames, open_frame
-from qecompile.names import check_names
+from qecompile.names import check_names, check_use
 from qecompile.resolve_claims import declare_features, read_expects, read_model
 from qecompile.resolve_metanets import read_metanets
 from qecompile.resolve_types import declare_params
@@ -99,6 +99,8 @@ def _resolve(
     frame = open_frame(spec, file, arguments, Tables(collector))
     _declare_tensors(frame)
     expects, metanets, model = read_expects(frame), read_metanets(frame), read_model(frame)
+    for other in file.parsed.specs:
+        check_use(other, collector)
     collector.finish()
     tables = frame.tables
     return Spec(

@@ -7,7 +7,7 @@ from typing import Literal, cast
 
 from qecompile import tree
 from qecompile.declarations import Frame
-from qecompile.errors import Note, SymError, fail
+from qecompile.errors import Collector, Note, SymError, fail
 from qecompile.expressions import Scope, integer, text, turns
 from qecompile.spec import Expect, Feature, Model, Param
 
@@ -27,7 +27,7 @@ def read_expects(frame: Frame) -> tuple[Expect, ...]:
 
 
 def _read_expect(frame: Frame, statement: tree.ExpectStatement, scope: Scope) -> Expect:
-    names = [frame.param(r, scope).name for r in statement.references]
+    names = _read_names(frame, statement, scope)
     value = None if statement.value is None else integer(statement.value, scope)
     verb = statement.verb.text
     if verb in ("preserves", "maximal") and not any(
@@ -48,6 +48,17 @@ def _read_expect(frame: Frame, statement: tree.ExpectStatement, scope: Scope) ->
         line=statement.span.line,
         column=statement.span.column,
     )
+
+
+def _read_names(frame: Frame, statement: tree.ExpectStatement, scope: Scope) -> list[str]:
+    """The parameters of a claim; every one that is unknown is reported."""
+    found = Collector()
+    names = []
+    for reference in statement.references:
+        with found.attempt():
+            names.append(frame.param(reference, scope).name)
+    found.pass_on()
+    return names
 
 
 def _text_of(statement: tree.ExpectStatement, names: list[str], value: int | None) -> str:

@@ -100,16 +100,17 @@ def _declare_one(
 
 def _bound(frame: Frame, local: str, space: Space, statement: tree.SpaceStatement) -> Space:
     """The space of the including spec that stands for `local`; it must be of the same kind."""
-    outer = frame.tables.spaces.entries[frame.bindings[local]]
+    binding = frame.bindings[local]
+    outer = frame.tables.spaces.entries[binding.name]
     if (outer.size, outer.group) != (space.size, space.group) or statement.nested or space.parent:
         message = f"space `{outer.name}` cannot stand for `{local}`"
         place = frame.tables.spaces.places[outer.name]
         notes = [
-            Note(f"`{outer.name}` is {outer.size} : {outer.group}", place),
-            Note(f"`{local}` is {space.size} : {space.group}"),
+            Note(f"the space outside is {outer.size} : {outer.group}", place),
+            Note(f"the space inside is {space.size} : {space.group}", statement.segment.span),
         ]
         help = "both must be roots without nested spaces, of one size and one group"
-        fail("QE103", message, statement.segment.span, *notes, help=help)
+        fail("QE103", message, binding.span, *notes, help=help)
     return outer
 
 
@@ -135,7 +136,7 @@ def read_group(words: Sequence[tree.GroupWord]) -> GroupOf:
     _check_repeated(known, found)
     _check_mixture(known, found)
     characters = _read_characters(known, found)
-    found.finish()
+    found.pass_on()
     texts = [w.word.text for w in words]
     vector = next((w for w in get_args(VectorWord) if w in texts), None)
     return GroupOf("permute" in texts, vector, characters)
@@ -193,7 +194,7 @@ def _check_mixture(words: Sequence[tree.GroupWord], found: Collector) -> None:
     dilate = next((w.word for w in words if w.word.text == "dilate"), None)
     linear = next((w for w in matrices if w.text == "linear"), None)
     if dilate and linear:
-        note = Note("every invertible matrix", linear.span)
+        note = Note("`linear` stands here", linear.span)
         message = "`dilate` is redundant beside `linear`, which contains it"
         found.error("QE044", message, dilate.span, note, help="write `linear` alone")
 

@@ -14,6 +14,9 @@ from qecompile.expressions import Scope, integer, turns
 from qecompile.resolve_sources import read_source
 from qecompile.spec import Axis, Param, Space
 
+MOST_AXES = 32
+STEPS_OF_AN_AXIS = 10
+
 
 def declare_params(frame: Frame, statement: tree.ParamStatement) -> None:
     """Declare every instance of a `param` statement."""
@@ -43,21 +46,30 @@ def read_type(
 ) -> tuple[tuple[Axis, ...], tuple[Space, ...]]:
     """The axes of a type and their spaces; raises every mistake in them at once."""
     found = Collector()
+    _check_count(written, scope)
     axes: list[Axis] = []
     spaces: list[Space] = []
-    failed = False
     for axis, incoming in [*((a, False) for a in written.out), *((a, True) for a in written.into)]:
         try:
             space = frame.space(axis.space, scope)
             spaces.append(space)
             axes.append(_read_axis(axis, space, incoming, scope))
         except SymError as mistakes:
-            failed = True
             found.absorb(mistakes)
-    found.finish()
-    if failed:
-        raise SymError(())
+    found.pass_on()
     return _attach(axes, spaces, (*written.out, *written.into)), tuple(spaces)
+
+
+def _check_count(written: tree.TypeTree, scope: Scope) -> None:
+    axes = (*written.out, *written.into)
+    if len(axes) > MOST_AXES:
+        fail(
+            "QE064",
+            f"a type has at most {MOST_AXES} axes, and this has {len(axes)}",
+            axes[MOST_AXES].space.span,
+        )
+    for axis in axes:
+        scope.budget.spend(axis.space.span, STEPS_OF_AN_AXIS)
 
 
 def _read_axis(written: tree.AxisTree, space: Space, incoming: bool, scope: Scope) -> Axis:

@@ -7,26 +7,24 @@ those in the next: the statement is blanked out and the rest is parsed again.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from lark import Lark, UnexpectedInput
 
-from qecompile.errors import Collector, Source, Span
+from qecompile.errors import Collector, Source, Span, suggest
 from qecompile.lexical import Piece, Places, check_brackets, scan
 from qecompile.syntax_errors import explain
 from qecompile.syntax_tree import build_expression, build_file
 from qecompile.tree import Expression, FileTree
 
-RESERVED = frozenset({"space", "param", "let", "expect", "from", "for", "if"})
-"""Words that name nothing: in a list of axes they would end it."""
-
 MOST_RECOVERIES = 20
 RECOVERY_WORK = 20_000
 
-_STATEMENT_START = frozenset({"space", "param", "let", "expect"})
-_LINE_START = frozenset(
-    "spec use feature model metanet include channels activation alpha readout mix context".split()
+_FIRST_WORDS = frozenset(
+    "spec use space param let expect feature model metanet include "
+    "channels activation alpha readout mix context".split()
 )
 
 
@@ -96,34 +94,38 @@ def _blank_statement(text: str, places: Places, span: Span | None) -> str | None
     if span is None:
         return None
     at = places.line_starts[span.line - 1] + span.column - 1
-    pieces = list(scan(text))
-    starts = [p.start for n, p in enumerate(pieces) if _starts_statement(text, pieces, n)]
-    first = max((s for s in starts if s < at or s == at), default=None)
-    if first is None:
-        return None
-    last = min((s for s in starts if s > first), default=len(text))
-    kept = _end_of_statement([p for p in pieces if first <= p.start < last])
-    if kept is None:
-        return None
-    blank = re.sub(r"[^\n]", " ", text[first:kept])
-    return text[:first] + blank + text[kept:]
+    heads = [p for p in _first_of_lines(text) if p.kind == "word" and suggest(p.text, _FIRST_WORDS)]
+    start = max((p.start for p in heads if p.start <= at), default=None)
+    line = places.line_starts[span.line - 1]
+    for first in (start, line):
+        if first is not None:
+            last = min((p.start for p in heads if p.start > max(first, at)), default=len(text))
+            end = _end_of_statement(text, first, last if first == start else _end_of_line(text, line))
+            if end is not None and text[first:end].strip():
+                return text[:first] + re.sub(r"[^\n]", " ", text[first:end]) + text[end:]
+    return None
 
 
-def _starts_statement(text: str, pieces: list[Piece], n: int) -> bool:
-    word = pieces[n].text
-    if word in _STATEMENT_START:
-        return True
-    on_new_line = n == 0 or "\n" in text[pieces[n - 1].end : pieces[n].start]
-    return word in _LINE_START and on_new_line
+def _first_of_lines(text: str) -> Iterator[Piece]:
+    """The first piece of every line."""
+    before = -1
+    for piece in scan(text):
+        if before < 0 or "\n" in text[before : piece.start]:
+            yield piece
+        before = piece.end
 
 
-def _end_of_statement(pieces: list[Piece]) -> int | None:
+def _end_of_line(text: str, start: int) -> int:
+    end = text.find("\n", start)
+    return end if end >= 0 else len(text)
+
+
+def _end_of_statement(text: str, start: int, last: int) -> int | None:
     """Where a statement ends: before a bracket that it does not open; None if it leaves one open."""
-    depth = 0
-    end = pieces[0].end
-    for piece in pieces:
+    depth, end = 0, start
+    for piece in scan(text[start:last]):
         depth += (piece.text in "([{") - (piece.text in ")]}")
         if depth < 0:
             return end
-        end = piece.end
+        end = start + piece.end
     return end if depth == 0 else None

@@ -20,24 +20,28 @@ _DESCRIPTION = {
     "INT": "a number",
     "NUMBER": "a number",
     "STRING": "a text in double quotes",
-    "RELATION": "a comparison",
-    "DUAL": "`*`",
+    "RELATION": "a comparison like `==`",
+    "STAR": "`*`",
     "$END": "the end of the file",
 }
-_OPERATORS = frozenset({"PLUS", "MINUS", "TIMES", "DIVIDE", "FLOOR", "MODULO", "RELATION"})
-_GROUPS = (
-    ("an expression", frozenset({"INT", "STRING", "NAME", "MINUS", "LPAR", "LSQB"})),
-    (
-        "a statement",
-        frozenset({"_SPACE", "_PARAM", "_LET", "EXPECT", "_FEATURE", "_MODEL", "_METANET", "_INCLUDE"}),
-    ),
-)
+_OPERATORS = frozenset({"PLUS", "MINUS", "DIVIDE", "FLOOR", "MODULO"})
+_RESERVED = frozenset({"space", "param", "let", "expect", "from", "for", "if"})
+_GROUP_WORDS = frozenset({"fixed", "permute", "scale", "sign", "linear", "orthogonal", "rotate", "dilate"})
+_CONTINUATIONS = _OPERATORS | {"RELATION", "LSQB", "LPAR", "DOT"}
+_EXPRESSION = frozenset({"INT", "STRING", "NAME", "MINUS", "LPAR", "LSQB"})
+_STATEMENT = frozenset({"_SPACE", "_PARAM", "_LET", "EXPECT", "_FEATURE", "_MODEL", "_METANET", "_INCLUDE"})
 _STATEMENTS = ("space", "param", "let", "expect", "feature", "model", "metanet", "include", "spec", "use")
 _HEADS = {
     "model": 'a model is named by a text, as in: model "package.module:callable" with input normal(8, 784)',
     "feature": "a feature is written as: feature NAME = A . B over space",
     "metanet": "a metanet is written as: metanet NAME { channels 1, 16 }",
     "include": "an include is written as: include NAME(argument = 1) as prefix",
+}
+_HINTS = {
+    "=": {"RELATION": "`==` compares"},
+    "->": {"INTO": "the arrow of a type points to the left: OUT <- IN"},
+    "<-": {"ONTO": "this arrow points to the right, from the source to the target"},
+    "for": {"LBRACE": "a loop stands behind the name, as in: space a[i] for i in 1..3 = 4 : permute"},
 }
 _CHARACTERS = {
     "'": 'texts stand in double quotes, as in: from "layers.0.weight"',
@@ -63,26 +67,41 @@ def explain(error: UnexpectedInput, grammar: Lark, places: Places, text: str) ->
     token: Token = error.token
     at_end = token.type == "$END"
     at = len(pieces) if at_end else bisect_left([p.start for p in pieces], token.start_pos or 0)
-    return _misspelt_statement(places, pieces, at) or _wrong_token(error, grammar, places, pieces[:at])
+    found = None if at_end else pieces[at]
+    wrong = _wrong_token(error.interactive_parser, grammar, places, pieces[:at], found)
+    return _misspelt_statement(places, pieces, at) or wrong
 
 
-def _wrong_token(error: UnexpectedToken, grammar: Lark, places: Places, before: list[Piece]) -> Diagnostic:
-    """A token where another was expected: one too few if that explains it, else a wrong one."""
-    token: Token = error.token
-    at_end = token.type == "$END"
-    parser: Any = error.interactive_parser
+def _wrong_token(
+    parser: Any, grammar: Lark, places: Places, before: list[Piece], found: Piece | None
+) -> Diagnostic:
+    """A token where another was expected: one is missing if that explains it, else this one is wrong."""
     expected: set[str] = parser.accepts()
-    help = _HEADS.get(str(token)) or suggest(str(token), _keywords(expected, grammar))
-    bridging = set() if help else _missing(parser, token, expected)
-    words = _in_words(bridging or expected, grammar)
+    new_line = bool(found and before and "\n" in places.source.text[before[-1].end : found.start])
+    help = _help(found.text, expected, grammar, new_line) if found else None
+    missing = _missing(parser, found.text, expected, grammar) if found and not help else set()
+    if found and found.text in _GROUP_WORDS and "STAR" in missing and "LBRACE" in expected:
+        missing, help = {"STAR"}, "the words of a group are joined by `*`"
     behind = f" after `{_shorten(before[-1].text)}`" if before else ""
-    found = "the end of the text" if at_end else f"`{_shorten(str(token))}`"
-    message = f"expected {words}{behind}, found {found}"
-    if before and (bridging or at_end):
+    shown = f"`{_shorten(found.text)}`" if found else "the end of the text"
+    message = f"expected {_in_words(missing or expected, grammar)}{behind}, found {shown}"
+    if before and (missing or not found or (new_line and not help)):
         last = len(places.source.text) - 1
         return Diagnostic("QE011", message, places.span(min(before[-1].end, last)), help=help)
-    span = places.span(0) if at_end else places.span(token.start_pos or 0, len(token))
+    span = places.of_piece(found) if found else places.span(0)
     return Diagnostic("QE010", message, span, help=help)
+
+
+def _help(found: str, expected: set[str], grammar: Lark, new_line: bool) -> str | None:
+    """What was probably meant by a word that does not fit."""
+    if found in _HEADS:
+        return _HEADS[found]
+    if found in _RESERVED and "NAME" in expected and not new_line:
+        return f"`{found}` is a word of the language and names nothing"
+    for terminal, hint in _HINTS.get(found, {}).items():
+        if terminal in expected:
+            return hint
+    return None if found in _GROUP_WORDS else suggest(found, _keywords(expected, grammar))
 
 
 def _shorten(text: str) -> str:
@@ -121,9 +140,9 @@ def _misspelt_statement(places: Places, pieces: list[Piece], at: int) -> Diagnos
     )
 
 
-def _missing(parser: Any, token: Token, expected: set[str]) -> set[str]:
-    """The terminals that, put before `token`, would let the parser go on."""
-    types = {str(token.type)} | ({"NAME"} if re.fullmatch(r"[A-Za-z_]\w*", str(token)) else set())
+def _missing(parser: Any, found: str, expected: set[str], grammar: Lark) -> set[str]:
+    """The terminals that, put before `found`, would let the parser go on."""
+    types = {t.name for t in grammar.terminals if re.fullmatch(t.pattern.to_regexp(), found)}
     bridging = set()
     for terminal in expected - {"$END"}:
         trial = parser.copy(deepcopy_values=False)
@@ -136,12 +155,13 @@ def _missing(parser: Any, token: Token, expected: set[str]) -> set[str]:
 def _in_words(terminals: Iterable[str], grammar: Lark) -> str:
     """A list of terminals as a reader would name them."""
     rest = set(terminals)
-    if rest - _OPERATORS - {"LSQB", "DOT"}:
-        starts = _GROUPS[0][1] <= rest
-        rest -= (_OPERATORS | {"LSQB", "DOT"}) - (_GROUPS[0][1] if starts else frozenset())
+    if "DIVIDE" in rest:
+        rest -= {"STAR"}
+    if rest - _CONTINUATIONS - {"MINUS"}:
+        rest -= _CONTINUATIONS - (_EXPRESSION if {"INT", "NAME"} <= rest else set())
     words = []
-    for name, members in _GROUPS:
-        if members <= rest or (name == "a statement" and len(members & rest) > 2):
+    for name, members in (("an expression", _EXPRESSION), ("a statement", _STATEMENT)):
+        if {"INT", "NAME"} <= members & rest or len(members & rest & _STATEMENT) > 2:
             words.append(name)
             rest -= members
     words += sorted({w for t in rest for w in _words_of(t, grammar)})

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lark import Token, Transformer, Tree, v_args
+from lark.exceptions import VisitError
 from lark.tree import Meta
 
 from qecompile import tree
@@ -39,7 +40,7 @@ def build_file(
     parsed: Tree[Token], source: Source, collector: Collector, parse_expression: ExpressionParser
 ) -> tree.FileTree:
     """The syntax tree of a whole file; `parse_expression` reads what stands in the braces of texts."""
-    result: tree.FileTree = _TreeBuilder(source, collector, parse_expression).transform(parsed)
+    result: tree.FileTree = _build(parsed, _TreeBuilder(source, collector, parse_expression))
     return result
 
 
@@ -47,8 +48,15 @@ def build_expression(
     parsed: Tree[Token], source: Source, collector: Collector, parse_expression: ExpressionParser
 ) -> tree.Expression:
     """The syntax tree of one expression."""
-    result: tree.Expression = _TreeBuilder(source, collector, parse_expression).transform(parsed)
+    result: tree.Expression = _build(parsed, _TreeBuilder(source, collector, parse_expression))
     return result
+
+
+def _build(parsed: Tree[Token], builder: _TreeBuilder) -> Any:
+    try:
+        return builder.transform(parsed)
+    except VisitError as error:
+        raise error.orig_exc from None
 
 
 @v_args(inline=True)
@@ -161,6 +169,9 @@ class _TreeBuilder(Transformer[Token, Any]):
 
     def reference(self, *segments: tree.Segment) -> tree.Reference:
         return tree.Reference(segments, cover(segments[0].span, segments[-1].span))
+
+    axis_segment = segment
+    axis_space = reference
 
     # Spaces and parameters
 
