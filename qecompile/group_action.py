@@ -36,7 +36,7 @@ def transform(
     for k, axis in enumerate(axes):
         matrix = parts[axis.space].matrix
         if matrix is not None:
-            if axis.dual and spaces[axis.space].vector == "linear":
+            if axis.dual:  # Q^-T = Q
                 matrix = invert_matrix(matrix, spaces[axis.space]).mT
             y = _contract(matrix.to(y), lineage(axes, k), len(axes), y)
     return y

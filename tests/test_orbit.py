@@ -6,6 +6,7 @@ import itertools
 import math
 import random
 
+import numpy as np
 import pytest
 import torch
 from flint import nmod_mat
@@ -163,6 +164,51 @@ def coupled_specs(draw) -> Spec:
 @given(coupled_specs().filter(lambda spec: sum(math.prod(p.shape) for p in spec.parameters) <= 400))
 def test_each_rule_agrees_with_the_rank_of_the_action(spec: Spec) -> None:
     assert orbit.orbit_dim(spec) == slow_orbit_dim(spec), describe(spec)
+
+
+EDGES = {
+    "as many vectors as dimensions, each of its own weight: gl is diagonal, not scalar": (
+        {"q": "3 linear", "D": "3 scale"}, {"A": "q <- D"}),
+    "so many that gl is scalar": ({"q": "3 linear", "D": "4 scale"}, {"A": "q <- D"}),
+    "vectors of one weight in one parameter, of another in the next": (
+        {"q": "3 linear", "v": "2 dilate(a) * dilate(b)"}, {"A": "q v^1,0", "B": "q v^0,1"}),
+    "a matrix between two copies of gl": ({"h": "2 fixed", "h.q": "2 linear"}, {"A": "h q h q*"}),
+    "two copies in one parameter and one in another": (
+        {"h": "2 fixed", "h.q": "2 linear"}, {"A": "h q h q", "B": "h q"}),
+    "gl with a symmetric and a skew form": ({"q": "4 linear"}, {"A": "q q"}),
+    "gl in three axes": ({"q": "3 linear"}, {"A": "q q q*"}),
+    "so in two copies of one parameter": ({"h": "2 fixed", "h.q": "4 orthogonal"}, {"A": "h q h q"}),
+    "so coupled with so": ({"a": "4 rotate", "b": "3 rotate"}, {"A": "a b"}),
+    "so coupled with gl": ({"a": "4 rotate", "b": "3 linear"}, {"A": "a b", "B": "b", "C": "a"}),
+    "gl and its centre through a scale on heads": (
+        {"h": "2 scale", "h.q": "3 linear", "i": "2 fixed"}, {"A": "h q i", "B": "h^-1 q*"}),
+    "a wide linear network": (
+        {"a": "2 fixed", "b": "4 linear", "c": "4 linear", "d": "1 fixed"},
+        {"A": "b <- a", "B": "c <- b", "C": "d <- c"}),
+    "a torus at three depths": (
+        {"a": "2 scale", "a.b": "3 scale", "b.c": "2 scale", "b.v": "2 dilate"},
+        {"A": "a b c a b c*", "B": "a^2 b^0 v c^-1", "C": "a b a^-1 b^2"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", EDGES)
+def test_edges_of_the_rules(case: str) -> None:
+    spec = spec_of(*EDGES[case])
+    algebra = algebra_of(spec)
+    expected = slow_orbit_dim(spec)
+    assert orbit.orbit_dim(spec) == expected
+    assert orbit.continuous_dim(spec) - orbit_rank.stabiliser_dim(spec, algebra) == expected
+
+
+def test_generators_of_so_keep_the_norm() -> None:
+    """No rank sees the difference between skew and triangular matrices, so this looks at them directly."""
+    spec = spec_of({"h": "2 fixed", "h.q": "3 orthogonal"}, {"A": "h q h q*"})
+    block = orbit_rank.Block(spec.params["A"], (0, 1, 2, 3), (2, 3, 2, 3, 1))
+    theta = np.arange(36).reshape(block.shape) ** 2
+    for copy, (i, j) in itertools.product(range(2), [(0, 1), (0, 2), (1, 2)]):
+        image = orbit_rank._image(orbit_rank.Unit("q", copy, i, j, skew=True), block, theta)
+        assert image.any()
+        assert int((image.astype(object) * theta).sum()) % PRIME == 0
 
 
 # --- any spec, by the group itself --------------------------------------------------------------------
