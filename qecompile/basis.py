@@ -47,7 +47,6 @@ class Basis:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self._halves = Signatures(spec).halves
-        self._invariants = {name: self._count(name, None) for name in self._halves}
 
     def dim(self, source: str, target: str) -> int:
         """The dimension of the space of equivariant linear maps from `source` to `target`.
@@ -71,7 +70,7 @@ class Basis:
         Raises:
             KeyError: the spec has no such parameter.
         """
-        return self._invariants[name][0]
+        return self._count(name, None)[0]
 
     def invariant_diagrams(self, name: str) -> tuple[Diagram, ...]:
         """The diagrams of the invariants of one parameter."""

@@ -18,7 +18,8 @@ from qecompile.errors import IRError, SymError, too_large
 
 PRIME = (1 << 31) - 1
 MOST_INDEX_LEGS = 9
-MOST_VECTOR_LEGS = 8
+MOST_VECTOR_LEGS = 10
+MOST_DEPENDENT = 450
 
 Blocks = tuple[tuple[int, ...], ...]
 
@@ -155,6 +156,8 @@ def _levi_civita_terms(size: int, legs: int) -> tuple[Strands, ...]:
 
 def _independent(spanning: tuple[Strands, ...], size: int, expected: int) -> tuple[Strands, ...]:
     """The first independent diagrams, by exact elimination of their Gram matrix."""
+    if len(spanning) > MOST_DEPENDENT:
+        raise SymError([too_large("dependent diagrams of one vector space", len(spanning), MOST_DEPENDENT)])
     gram = flint.nmod_mat(
         len(spanning), len(spanning), [inner(a, b, size) % PRIME for a in spanning for b in spanning], PRIME
     )

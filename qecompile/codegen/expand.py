@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from qecompile.codegen.reduce import epsilon_size
 from qecompile.codegen.writer import LETTERS, Variables, Writer
-from qecompile.identifiers import identifier
+from qecompile.identifiers import Names, identifier
 from qecompile.plan.nodes import Epsilon, Plan, PlanType, Side
 
 
@@ -28,6 +28,7 @@ class Term:
 def write_expand(w: Writer, plan: Plan, variables: Variables) -> dict[str, str]:
     """Write the sum of every target; gives the variable that holds each."""
     results: dict[str, str] = {}
+    names = Names(tuple(variables.of.values()))
     columns: dict[str, list[tuple[PlanType, Side, int]]] = {p: [] for p in variables.spec.params}
     for t in plan.types:
         for column, offset in _columns(t):
@@ -35,7 +36,7 @@ def write_expand(w: Writer, plan: Plan, variables: Variables) -> dict[str, str]:
     for p in variables.spec.parameters:
         name = variables.of[p.name]
         w.line(f"# {p.name}: {variables.shape(p, 'n')}")
-        terms = [_term(w, t, column, offset, variables) for t, column, offset in columns[p.name]]
+        terms = [_term(w, names, t, column, offset, variables) for t, column, offset in columns[p.name]]
         _write_sum(w, name, p.shape, terms)
         results[p.name] = name
     return results
@@ -49,7 +50,7 @@ def _columns(t: PlanType) -> list[tuple[Side, int]]:
     return found
 
 
-def _term(w: Writer, t: PlanType, column: Side, offset: int, variables: Variables) -> Term:
+def _term(w: Writer, names: Names, t: PlanType, column: Side, offset: int, variables: Variables) -> Term:
     """One column: its slice of the type's output, decoded, with its dimensions named."""
     expression = f"y_{t.name}"
     whole = column.multiplicity == t.width
@@ -67,12 +68,12 @@ def _term(w: Writer, t: PlanType, column: Side, offset: int, variables: Variable
             space = variables.spec.params[column.param].axes[s.axes[0]].space
             code = f"self.decode_{variables.short[space]}"
             expression = _define(
-                w, t, column, f'torch.einsum("{_decode(len(dims), k)}", {expression}, {code})'
+                w, names, t, column, f'torch.einsum("{_decode(len(dims), k)}", {expression}, {code})'
             )
             fresh = True
     for e in column.epsilons:
         call, dims = _insert_epsilon(expression, dims, e)
-        expression = _define(w, t, column, call)
+        expression = _define(w, names, t, column, call)
         fresh = True
     axes = tuple(d for d in dims if d is not None)
     pairs = tuple(column.pairs)
@@ -92,9 +93,9 @@ def _decode(dims: int, k: int) -> str:
     return f"b{letters}c,z{letters[k]}->b{letters[:k]}z{letters[k + 1 :]}c"
 
 
-def _define(w: Writer, t: PlanType, column: Side, call: str) -> str:
+def _define(w: Writer, names: Names, t: PlanType, column: Side, call: str) -> str:
     """Give a decoded term a name of its own."""
-    name = f"{identifier(column.param)}_from_{t.name}"
+    name = names.fresh(f"{identifier(column.param)}_from_{t.name}")
     w.line(f"{name} = {call}")
     return name
 

@@ -38,6 +38,7 @@ def _write_mask(w: Writer, t: PlanType) -> None:
     batches, height, width = t.mask.shape
     allowed = set(t.mask.entries)
     w.line()
+    w.line()
     w.line(f"# Which rows meet which columns in type {t.name}; the others would repeat a map, or are none.")
     w.line(f"ALLOWED_{t.name} = (")
     with w.indent():

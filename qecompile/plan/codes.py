@@ -28,15 +28,18 @@ def is_free(spec: Spec, name: str) -> bool:
 def choose_codes(spec: Spec, net: MetaNet | None) -> tuple[Code, ...]:
     """The codes of a network: what `mix` says, else by size.
 
+    As many codes as values, or more, say no less than complete mixing, which is then used instead.
+
     Raises:
-        SymError: a `mix` names a space with fibres, or more codes than the space has values.
+        SymError: a `mix` names a space on which something acts.
     """
     said = {m.space: m for m in net.mix} if net else {}
     codes = {}
     for m in said.values():
-        if m.mode != "full":
-            _require(spec, m.space, m.rank or 0)
-            codes[m.space] = Code(m.space, spec.space[m.space].size, m.mode, m.rank or 0)
+        _require_free(spec, m.space)
+        size, rank = spec.space[m.space].size, m.rank or 0
+        if m.mode != "full" and rank < size:
+            codes[m.space] = Code(m.space, size, m.mode, rank)
     open_spaces = [s for s in spec.spaces if is_free(spec, s.name) and s.name not in said]
     for s in sorted(open_spaces, key=lambda s: -s.size):
         if s.size > DEFAULT_RANK and any(
@@ -53,12 +56,9 @@ def _entries(spec: Spec, p: Param, codes: dict[str, Code]) -> int:
     return prod(s.size for s in axes if is_free(spec, s.name) and s.name not in codes)
 
 
-def _require(spec: Spec, space: str, rank: int) -> None:
+def _require_free(spec: Spec, space: str) -> None:
     if not is_free(spec, space):
         problem = f"`mix {space}` needs a plain fixed space, and `{space}` is `{spec.space[space].group}`"
         raise SymError(
             [Diagnostic("QE703", problem, help="only axes on which nothing acts are mixed freely")]
         )
-    if not 1 <= rank <= spec.space[space].size:
-        problem = f"`mix {space}` asks for {rank} codes of {spec.space[space].size} values"
-        raise SymError([Diagnostic("QE704", problem, help="use full, or fewer codes than values")])
