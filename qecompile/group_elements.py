@@ -69,7 +69,13 @@ class Element:
         return next(found, torch.device("cpu"))
 
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Element:
-        """The element with its numbers in `dtype` (permutations stay int64) and on `device`."""
+        """The element with its numbers in `dtype` (permutations stay int64) and on `device`.
+
+        Raises:
+            ValueError: `dtype` is not floating.
+        """
+        if dtype is not None and not dtype.is_floating_point:
+            raise ValueError(f"an element of a group has a floating dtype, not {dtype}")
 
         def move(t: Tensor) -> Tensor:
             return t.to(device=device, dtype=dtype if t.is_floating_point() else None)

@@ -41,9 +41,9 @@ class Group:
     >>> h = Space(name="h", size=3, permuted=True)
     >>> spec = Spec(name="s", spaces=(h,), parameters=(Param(name="b", axes=(Axis(space="h"),), shape=(3,)),))
     >>> group = Group(spec)
-    >>> g = group.sample(torch.Generator().manual_seed(1))
-    >>> g
-    Element(h: source [2, 0, 1])
+    >>> g = Element({"h": Part(source=torch.tensor([2, 0, 1]))})
+    >>> group.compose(g, g)
+    Element(h: source [1, 2, 0])
     >>> group.act(g, {"b": torch.tensor([10.0, 20.0, 30.0])})
     {'b': tensor([30., 10., 20.])}
     """
@@ -87,7 +87,7 @@ class Group:
                 [exp(-scale), exp(scale)].
 
         Raises:
-            ValueError: `scale` is negative or not finite.
+            ValueError: `scale` is negative or not finite, or `dtype` is not floating.
         """
         if not (math.isfinite(scale) and scale >= 0):
             raise ValueError(f"scale must be a finite number >= 0, not {scale}")

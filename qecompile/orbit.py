@@ -84,7 +84,7 @@ def orbit_dim(spec: Spec) -> int:
     It is the largest over all theta, so a lower bound to the kernel of the differential of any function of
     theta that the group preserves.
 
-    >>> from qecompile.spec import Axis, Character
+    >>> from qecompile.spec import Axis, Character, Param
     >>> h = Space(name="h", size=3, permuted=True, characters=(Character(name="scale", word="scale"),))
     >>> b = Param(name="b", axes=(Axis(space="h", charges=(1,)),), shape=(3,))
     >>> orbit_dim(Spec(name="s", spaces=(h,), parameters=(b,)))

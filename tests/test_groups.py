@@ -250,6 +250,8 @@ def test_scale_zero_keeps_norms_and_bad_scales_are_refused() -> None:
     for scale in (-1.0, math.inf, math.nan):
         with pytest.raises(ValueError, match="finite number >= 0"):
             group.sample(seeded(), scale=scale)
+    with pytest.raises(ValueError, match="a floating dtype, not"):
+        group.sample(seeded(), dtype=torch.int64)
 
 
 # --- what `act` takes ---------------------------------------------------------------------------------
