@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qecompile.basis import Basis
+from qecompile.errors import Diagnostic, Source, Span, SymError
 from qecompile.orbit import orbit_dim
 from qecompile.spec import Expect, Spec
 
@@ -39,10 +40,19 @@ def check_expects(spec: Spec, basis: Basis) -> tuple[Result, ...]:
 
 
 def _check(expect: Expect, spec: Spec, basis: Basis) -> Result:
-    actual = _measure(expect, spec, basis)
+    try:
+        actual = _measure(expect, spec, basis)
+    except SymError as mistake:
+        raise SymError([_placed(d, expect, spec) for d in mistake.diagnostics]) from mistake
     if actual is None or expect.value is None:
         return Result(expect, ok=None, actual=actual)
     return Result(expect, RELATIONS[expect.relation](actual, expect.value), actual)
+
+
+def _placed(found: Diagnostic, expect: Expect, spec: Spec) -> Diagnostic:
+    """The same diagnostic, at the `expect` that led to it if it has no place of its own."""
+    span = Span(Source(spec.path, spec.text), expect.line, expect.column, len(expect.text))
+    return found if found.span else replace(found, span=span)
 
 
 def _measure(expect: Expect, spec: Spec, basis: Basis) -> int | None:

@@ -13,8 +13,9 @@ import shutil
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -77,8 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         print("this is a mistake in qecompile, not in your input: please report it", file=sys.stderr)
         return OUR_FAULT
+    except ReaderGoneError:
+        return NO_READER
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
+
+
+class ReaderGoneError(Exception):
+    """Who read our output stopped, as in `qecompile derive FILE | head`."""
 
 
 @app.command()
@@ -126,7 +133,7 @@ def _announce(name: str, purpose: str) -> None:
     )
     def refuse() -> None:
         message = f"`{name}` is not built yet in this version"
-        raise SymError([Diagnostic("QE902", message, help=f"this version has {BUILT}")])
+        raise SymError([Diagnostic("QE952", message, help=f"this version has {BUILT}")])
 
 
 for _name, _purpose in LATER.items():
@@ -152,12 +159,12 @@ def _load(file: Path, define: list[str] | None, spec: str | None) -> Spec:
 
 def _write(source: str, output: Path, file: Path) -> None:
     if output.exists() and output.samefile(file):
-        raise SymError([Diagnostic("QE901", f"`{output}` is the spec itself", help="choose another name")])
+        raise SymError([Diagnostic("QE951", f"`{output}` is the spec itself", help="choose another name")])
     try:
         write_source(source, output)
     except OSError as failure:
         reason = (failure.strerror or str(failure)).lower()
-        raise SymError([Diagnostic("QE901", f"cannot write `{output}`: {reason}")]) from failure
+        raise SymError([Diagnostic("QE951", f"cannot write `{output}`: {reason}")]) from failure
 
 
 def _show(report: Report, as_json: bool) -> None:
@@ -171,25 +178,27 @@ def _laid_out(blocks: Iterable[Block]) -> str:
     return render(blocks, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
 
 
-def _print(text: str) -> None:
-    """Print to standard output; stop quietly if the reader has gone, as in `qecompile ... | head`."""
+def _print(text: str, stream: TextIO | None = None) -> None:
+    """Print to `stream`, by default standard output, and see it arrive."""
+    stream = stream or sys.stdout
     try:
-        print(text, flush=True)
+        print(text, file=stream, flush=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit must not fail
-        raise typer.Exit(NO_READER) from None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # the flush at exit must not fail too
+        raise ReaderGoneError from None
 
 
 def _refuse(diagnostics: Sequence[Diagnostic], words: Sequence[str]) -> int:
     """Tell what is wrong: as data on standard output if JSON was asked for, else on standard error."""
-    if "--json" in words:
-        print(json.dumps({"ok": False, "diagnostics": [d.to_json() for d in diagnostics]}, indent=2))
-    else:
-        print("\n\n".join(d.render() for d in diagnostics), file=sys.stderr)
+    with suppress(ReaderGoneError):
+        if "--json" in words:
+            _print(json.dumps({"ok": False, "diagnostics": [d.to_json() for d in diagnostics]}, indent=2))
+        else:
+            _print("\n\n".join(d.render() for d in diagnostics), sys.stderr)
     return BAD_INPUT
 
 
 def _bad_command_line(mistake: Exception) -> Diagnostic:
     words = getattr(mistake, "format_message", mistake.__str__)()
     message = words[:1].lower() + words[1:].rstrip(".")
-    return Diagnostic("QE900", message, help="`qecompile --help` lists the commands and their options")
+    return Diagnostic("QE950", message, help="`qecompile --help` lists the commands and their options")

@@ -106,6 +106,15 @@ class TestCheck:
         (found,) = qecompile("check", path, "--json").json["expect"]
         assert (found["ok"], found["actual"]) == (True, actual)
 
+    def test_what_is_too_large_to_enumerate_is_told_at_the_expect(self, qecompile, tmp_path):
+        path = write(
+            tmp_path,
+            "spec s {\n space h = 9 : permute\n param T : [h,h,h,h,h,h]\n expect dim(T -> T) == 1\n}",
+        )
+        outcome = qecompile("check", path, "--json")
+        assert outcome.code == 2
+        assert [d["line"] for d in outcome.json["diagnostics"]] == [4]
+
 
 class TestDerive:
     def test_json_leaves_out_pairs_without_maps(self, qecompile, mlp):
@@ -257,17 +266,19 @@ class TestProcess:
         )
         subprocess.run([sys.executable, "-c", program, command, mlp], check=True, capture_output=True)
 
-    def test_a_reader_that_leaves_early_is_no_mistake(self, mlp):
+    @pytest.mark.parametrize(("command", "stream"), [("derive", "stdout"), ("nonsense", "stderr")])
+    def test_a_reader_that_leaves_early_is_no_mistake(self, mlp, command, stream):
         run = subprocess.Popen(
-            [sys.executable, "-m", "qecompile", "derive", mlp, "-D", "widths=[2,3,3,3,3,2]"],
+            [sys.executable, "-m", "qecompile", command, mlp],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        run.stdout.close()
-        assert run.stderr.read() == ""
-        assert run.wait() == cli.NO_READER
-        run.stderr.close()
+        gone, read = (run.stdout, run.stderr) if stream == "stdout" else (run.stderr, run.stdout)
+        gone.close()
+        with read:
+            assert read.read() == ""
+        assert run.wait() == (cli.NO_READER if stream == "stdout" else cli.BAD_INPUT)
 
     def test_an_interrupt_leaves_quietly(self, mlp):
         program = (

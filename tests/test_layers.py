@@ -41,7 +41,7 @@ STAGES = {
     "orbit": Stage("orbit_algebra orbit_torus orbit_rank orbit_rules orbit", below="spec"),
     "groups": Stage("group_elements group_action groups", below="spec"),
     "basis": Stage("diagrams signature invariants basis", below="errors spec"),
-    "checks": Stage("checks", below="spec orbit basis"),
+    "checks": Stage("checks", below="errors spec orbit basis"),
     # Basis -> source text -> module
     "plan": Stage(
         "factor plan plan.nodes plan.layout plan.mask plan.dual plan.gauge plan.codes plan.build",
