@@ -231,6 +231,11 @@ class Collector:
         if self.found or self.skipped:
             raise SymError(self.found)
 
+    def stop(self) -> NoReturn:
+        """Raise what was recorded, where nothing is left to go on with."""
+        self.finish()
+        raise IRError("the compiler stopped because of a mistake that nobody reported")
+
     def finish(self) -> None:
         """Raise `SymError` if anything was recorded; the mistakes of a file come in the order of the file."""
         if self.skipped and not self.found:

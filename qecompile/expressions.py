@@ -144,21 +144,21 @@ def _look_up(name: tree.Name, scope: Scope) -> Value:
 def _text(expression: tree.Text, scope: Scope) -> str:
     pieces = []
     for piece in expression.pieces:
-        value = piece if isinstance(piece, str) else evaluate(piece, scope)
-        if isinstance(value, tuple):
-            assert not isinstance(piece, str)
-            fail(
-                "QE023",
-                "a list cannot stand inside a text",
-                piece.span,
-                help="choose one entry, as in {sizes[0]}",
-            )
+        value = piece if isinstance(piece, str) else _in_text(piece, scope)
         pieces.append(str(value))
     made = "".join(pieces)
     scope.budget.spend(expression.span, len(made) // 100)
     if len(made) > LONGEST_TEXT:
         fail("QE025", f"this text is longer than {LONGEST_TEXT} characters", expression.span)
     return made
+
+
+def _in_text(expression: tree.Expression, scope: Scope) -> int | str:
+    value = evaluate(expression, scope)
+    if isinstance(value, tuple):
+        help = "choose one entry, as in {sizes[0]}"
+        fail("QE023", "a list cannot stand inside a text", expression.span, help=help)
+    return value
 
 
 def _listing(expression: tree.Listing, scope: Scope) -> tuple[int, ...]:

@@ -21,6 +21,8 @@ from qecompile.syntax import parse_file
 
 _FORBIDDEN = re.compile("[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 
+DEEPEST_USE = 16
+
 LARGEST_FILE = 1_000_000
 """Bytes that a `.sym` file may have."""
 
@@ -33,6 +35,8 @@ class SpecFile:
     parsed: tree.FileTree
     specs: Mapping[str, tree.SpecTree]
     used: Mapping[str, SpecFile]
+    complete: bool = True
+    """Whether every file that it uses could be read."""
 
     def find(self, name: str) -> tuple[tree.SpecTree, SpecFile] | None:
         """The spec of a name and the file that declares it."""
@@ -41,10 +45,20 @@ class SpecFile:
         file = self.used.get(name)
         return (file.specs[name], file) if file else None
 
+    def all_files(self) -> list[SpecFile]:
+        """This file and all that it uses, each once."""
+        found = {self.source.path: self}
+        waiting = [self]
+        while waiting:
+            for file in waiting.pop().used.values():
+                if file.source.path not in found:
+                    found[file.source.path] = file
+                    waiting.append(file)
+        return list(found.values())
+
     def full_text(self) -> str:
         """The text of this file and of all that it uses, so that its hash tells when any of them changes."""
-        files = {f.source.path: f for f in self.used.values()}
-        return "\n".join([self.source.text, *(f.full_text() for f in files.values())])
+        return "\n".join(file.source.text for file in self.all_files())
 
 
 def read_text(path: str | os.PathLike[str], span: Span | None = None, shown: str | None = None) -> str:
@@ -109,22 +123,28 @@ class Loader:
                     "QE050", f"spec `{spec.name.text}` is declared twice", spec.name.span, note
                 )
             specs.setdefault(spec.name.text, spec)
-        return SpecFile(source, parsed, specs, self._used(parsed, specs, path))
-
-    def _used(
-        self, parsed: tree.FileTree, specs: Mapping[str, tree.SpecTree], path: Path | None
-    ) -> dict[str, SpecFile]:
         used: dict[str, SpecFile] = {}
-        for statement in parsed.uses:
-            with self.collector.attempt():
-                file = self._use(statement, path)
-                for name in file.specs:
-                    if name in specs or (name in used and used[name] is not file):
-                        other = specs[name] if name in specs else used[name].specs[name]
-                        notes = (Note("here", file.specs[name].name.span), Note("and here", other.name.span))
-                        fail("QE050", f"spec `{name}` is declared in two files", statement.span, *notes)
-                    used[name] = file
-        return used
+        complete = [self._read_use(statement, path, specs, used) for statement in parsed.uses]
+        return SpecFile(source, parsed, specs, used, all(complete))
+
+    def _read_use(
+        self,
+        statement: tree.Text,
+        path: Path | None,
+        specs: Mapping[str, tree.SpecTree],
+        used: dict[str, SpecFile],
+    ) -> bool:
+        """Add the specs of a used file to `used`; False if that fails, which is then recorded."""
+        with self.collector.attempt():
+            file = self._use(statement, path)
+            for name in file.specs:
+                if name in specs or (name in used and used[name] is not file):
+                    other = specs[name] if name in specs else used[name].specs[name]
+                    notes = (Note("here", file.specs[name].name.span), Note("and here", other.name.span))
+                    fail("QE050", f"spec `{name}` is declared in two files", statement.span, *notes)
+                used[name] = file
+            return True
+        return False
 
     def _use(self, statement: tree.Text, path: Path | None) -> SpecFile:
         named = text(statement, Scope())
@@ -139,6 +159,8 @@ class Loader:
         if target in self.open:
             chain = " -> ".join(f"`{p.name}`" for p in [*self.open[self.open.index(target) :], target])
             fail("QE102", f"this file uses itself: {chain}", statement.span)
+        if len(self.open) > DEEPEST_USE:
+            fail("QE102", f"files use each other more than {DEEPEST_USE} deep", statement.span)
         return self._load_once(target, statement)
 
     def _load_once(self, target: Path, statement: tree.Text) -> SpecFile:

@@ -65,6 +65,8 @@ def _include(frame: Frame, statement: tree.IncludeStatement) -> None:
 def _find_spec(frame: Frame, statement: tree.IncludeStatement) -> tuple[tree.SpecTree, SpecFile]:
     name, span = statement.spec.text, statement.spec.span
     found = frame.file.find(name)
+    if found is None and not frame.file.complete:
+        raise SymError(())  # it may stand in the file that could not be read
     if found is None:
         help = suggest(name, [*frame.file.specs, *frame.file.used], 'name its file, as in: use "blocks.sym"')
         fail("QE100", f"there is no spec `{name}` to include", span, help=help)

@@ -16,6 +16,9 @@ from qecompile.errors import Collector, Note, Source, Span
 MOST_NESTED = 24
 """Brackets inside brackets that a file may have; no sensible spec comes near."""
 
+MOST_NESTED_IN_TEXT = 8
+"""The same for an expression inside a text."""
+
 MOST_PIECES = 20_000
 """Words and signs that a file may have: one or two seconds of parsing."""
 
@@ -64,9 +67,9 @@ class Places:
     line_starts: tuple[int, ...]
 
     @classmethod
-    def of(cls, source: Source) -> Places:
-        """The line table of a source."""
-        return cls(source, (0, *(m.end() for m in re.finditer("\n", source.text))))
+    def of(cls, source: Source, shown: Source | None = None) -> Places:
+        """The line table of a source; spans show the lines of `shown`, if that is another one."""
+        return cls(shown or source, (0, *(m.end() for m in re.finditer("\n", source.text))))
 
     def span(self, start: int, length: int = 1) -> Span:
         """The span of `length` characters from an offset."""
@@ -78,12 +81,11 @@ class Places:
         return self.span(piece.start, len(piece.text))
 
 
-def check_brackets(source: Source, collector: Collector, most_nested: int = MOST_NESTED) -> bool:
+def check_brackets(text: str, places: Places, collector: Collector, most_nested: int) -> bool:
     """Report texts and brackets that are not closed; True if there are none."""
-    places = Places.of(source)
     found = len(collector.found)
     opened: list[Piece] = []
-    for number, piece in enumerate(scan(source.text)):
+    for number, piece in enumerate(scan(text)):
         if number == MOST_PIECES:
             message = f"this file has more than {MOST_PIECES} words and signs"
             collector.error("QE005", message, places.of_piece(piece), help="declare repeated parts by `for`")

@@ -19,7 +19,7 @@ from pathlib import Path
 from qecompile import tree
 from qecompile.arguments import Argument, parse_arguments
 from qecompile.declarations import Frame, Tables
-from qecompile.errors import Collector, Span, fail, suggest
+from qecompile.errors import Collector, Span, suggest
 from qecompile.files import Loader, SpecFile, as_source, read_text
 from qecompile.frames import included_frames, open_frame
 from qecompile.names import check_names, check_use
@@ -58,9 +58,9 @@ def parse(
     collector = Collector()
     loader = Loader(collector, file.parent if file else None, open=[file] if file else [])
     parsed = loader.load(source, file)
-    collector.finish()
-    assert parsed is not None
-    spec = _choose(parsed, name)
+    spec = _choose(parsed, name, collector) if parsed else None
+    if parsed is None or spec is None:
+        collector.stop()
     return _resolve(spec, parsed, arguments or {}, collector)
 
 
@@ -77,25 +77,28 @@ def load(
     return parse(read_text(path), name, path=os.fsdecode(os.fspath(path)), arguments=arguments)
 
 
-def _choose(file: SpecFile, name: str | None) -> tree.SpecTree:
+def _choose(file: SpecFile, name: str | None, collector: Collector) -> tree.SpecTree | None:
+    """The spec of a name, else the last one; None if there is none, which is then recorded."""
     if not file.parsed.specs:
         help = "a file starts like: spec mlp(widths: ints = [784, 128, 10]) { ... }"
-        fail("QE003", "this file declares no spec", Span(file.source, 1, 1), help=help)
+        collector.error("QE003", "this file declares no spec", Span(file.source, 1, 1), help=help)
+        return None
     if name is None:
         return file.parsed.specs[-1]
     if name not in file.specs:
         known = ", ".join(f"`{n}`" for n in file.specs)
         near = suggest(name, file.specs, f"its specs: {known}")
-        fail("QE004", f"this file declares no spec `{name}`", Span(file.source, 1, 1), help=near)
-    return file.specs[name]
+        collector.error("QE004", f"this file declares no spec `{name}`", Span(file.source, 1, 1), help=near)
+    return file.specs.get(name)
 
 
 def _resolve(
     spec: tree.SpecTree, file: SpecFile, arguments: Mapping[str, Argument], collector: Collector
 ) -> Spec:
     """The `Spec` of a tree."""
-    for other in file.parsed.specs:
-        check_names(other, collector)
+    for part in file.all_files():
+        for other in part.parsed.specs:
+            check_names(other, collector)
     frame = open_frame(spec, file, arguments, Tables(collector))
     _declare_tensors(frame)
     expects, metanets, model = read_expects(frame), read_metanets(frame), read_model(frame)

@@ -47,15 +47,17 @@ def _read_metanet(frame: Frame, statement: tree.MetaNetStatement) -> MetaNet:
     channels: tuple[int, ...] = DEFAULT_CHANNELS
     activation, alpha, outputs, rank = "auto", None, None, None
     if entry := _only(statement.entries, tree.ChannelsEntry, collector):
-        channels = _positive(entry.values, frame.scope, "channels", collector)
+        channels = _all_positive(entry.values, frame.scope, "channels", collector)
     if function := _only(statement.entries, tree.ActivationEntry, collector):
         activation = function.function.text
     if family := _only(statement.entries, tree.AlphaEntry, collector):
         alpha = _read_alpha(family, collector)
     if (readout := _only(statement.entries, tree.ReadoutEntry, collector)) and readout.outputs:
-        outputs = next(iter(_positive((readout.outputs,), frame.scope, "outputs", collector)), None)
+        with collector.attempt():
+            outputs = _positive(readout.outputs, frame.scope, "outputs")
     if context := _only(statement.entries, tree.ContextEntry, collector):
-        rank = next(iter(_positive((context.rank,), frame.scope, "the rank", collector)), None)
+        with collector.attempt():
+            rank = _positive(context.rank, frame.scope, "the rank")
     return MetaNet(
         name=statement.name.text,
         channels=channels,
@@ -78,17 +80,22 @@ def _only(entries: Sequence[tree.MetaNetEntry], kind: type[Entry], collector: Co
     return found[0] if found else None
 
 
-def _positive(
+def _all_positive(
     values: Sequence[tree.Expression], scope: Scope, what: str, collector: Collector
 ) -> tuple[int, ...]:
+    """The numbers, without those that are wrong, which are recorded."""
     numbers = []
     for value in values:
         with collector.attempt():
-            number = integer(value, scope)
-            if number < 1:
-                fail("QE091", f"{what} must be at least 1, and this is {number}", value.span)
-            numbers.append(number)
+            numbers.append(_positive(value, scope, what))
     return tuple(numbers)
+
+
+def _positive(value: tree.Expression, scope: Scope, what: str) -> int:
+    number = integer(value, scope)
+    if number < 1:
+        fail("QE091", f"{what} must be at least 1, and this is {number}", value.span)
+    return number
 
 
 # Mixing
@@ -118,10 +125,7 @@ def _read_mix(frame: Frame, entry: tree.MixEntry, scope: Scope, seen: dict[str, 
         note = Note("first here", seen[space.name].keyword.span)
         fail("QE090", f"`mix {space.name}` stands twice in this block", entry.keyword.span, note)
     seen[space.name] = entry
-    rank = None if entry.rank is None else integer(entry.rank, scope)
-    if rank is not None and rank < 1:
-        assert entry.rank is not None
-        fail("QE091", f"the rank must be at least 1, and this is {rank}", entry.rank.span)
+    rank = None if entry.rank is None else _positive(entry.rank, scope, "the rank")
     return Mix(space=space.name, mode=cast(MixMode, entry.mode.text), rank=rank)
 
 

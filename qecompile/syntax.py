@@ -14,7 +14,7 @@ from pathlib import Path
 from lark import Lark, UnexpectedInput
 
 from qecompile.errors import Collector, Source, Span, suggest
-from qecompile.lexical import Piece, Places, check_brackets, scan
+from qecompile.lexical import MOST_NESTED, MOST_NESTED_IN_TEXT, Piece, Places, check_brackets, scan
 from qecompile.syntax_errors import explain
 from qecompile.syntax_tree import build_expression, build_file
 from qecompile.tree import Expression, FileTree
@@ -51,9 +51,9 @@ def parse_file(source: Source, collector: Collector) -> FileTree | None:
     >>> tree.specs[0].name.text
     's'
     """
-    if not check_brackets(source, collector):
-        return None
     places = Places.of(source)
+    if not check_brackets(source.text, places, collector, MOST_NESTED):
+        return None
     text, mistakes = source.text, 0
     pieces = sum(1 for _ in scan(text))
     recoveries = max(1, min(MOST_RECOVERIES, RECOVERY_WORK // (pieces + 1)))
@@ -77,14 +77,19 @@ def parse_file(source: Source, collector: Collector) -> FileTree | None:
 
 def parse_expression(source: Source, at: Span, text: str, collector: Collector) -> Expression | None:
     """The tree of an expression inside a text; `at` is the place of its first character."""
-    padded = Source(source.path, "\n" * (at.line - 1) + " " * (at.column - 1) + text)
-    shown = Places.of(source)
-    if not check_brackets(padded, collector, most_nested=8):
+    padded = "\n" * (at.line - 1) + " " * (at.column - 1) + text
+    places = Places.of(Source(source.path, padded), shown=source)
+    if not text.strip():
+        collector.error(
+            "QE011", "expected an expression between the braces", at, help="write `{{}}` for braces"
+        )
+        return None
+    if not check_brackets(padded, places, collector, MOST_NESTED_IN_TEXT):
         return None
     try:
-        tree = grammar().parse(padded.text, start="expression")
+        tree = grammar().parse(padded, start="expression")
     except UnexpectedInput as error:
-        collector.add(explain(error, grammar(), shown, padded.text))
+        collector.add(explain(error, grammar(), places, padded))
         return None
     return build_expression(tree, source, collector, parse_expression)
 
@@ -93,16 +98,16 @@ def _blank_statement(text: str, places: Places, span: Span | None) -> str | None
     """The text with the statement at `span` replaced by spaces; None if that would unbalance it."""
     if span is None:
         return None
-    at = places.line_starts[span.line - 1] + span.column - 1
-    heads = [p for p in _first_of_lines(text) if p.kind == "word" and suggest(p.text, _FIRST_WORDS)]
-    start = max((p.start for p in heads if p.start <= at), default=None)
     line = places.line_starts[span.line - 1]
-    for first in (start, line):
-        if first is not None:
-            last = min((p.start for p in heads if p.start > max(first, at)), default=len(text))
-            end = _end_of_statement(text, first, last if first == start else _end_of_line(text, line))
-            if end is not None and text[first:end].strip():
-                return text[:first] + re.sub(r"[^\n]", " ", text[first:end]) + text[end:]
+    at = line + span.column - 1
+    heads = [p.start for p in _first_of_lines(text) if p.kind == "word" and suggest(p.text, _FIRST_WORDS)]
+    regions = [(line, _end_of_line(text, line))]
+    if before := [start for start in heads if start <= at]:
+        regions.insert(0, (before[-1], min((start for start in heads if start > at), default=len(text))))
+    for first, last in regions:
+        end = _end_of_statement(text, first, last)
+        if end is not None and text[first:end].strip():
+            return text[:first] + re.sub(r"[^\n]", " ", text[first:end]) + text[end:]
     return None
 
 

@@ -6,7 +6,7 @@ Takes what the parser raised, gives a `Diagnostic`. No name of a grammar termina
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any
 
@@ -66,18 +66,18 @@ def explain(error: UnexpectedInput, grammar: Lark, places: Places, text: str) ->
         return _wrong_character(places, pieces, int(error.pos_in_stream or 0))
     token: Token = error.token
     at_end = token.type == "$END"
-    at = len(pieces) if at_end else bisect_left([p.start for p in pieces], token.start_pos or 0)
+    at = len(pieces) if at_end else bisect_right([p.start for p in pieces], token.start_pos or 0) - 1
     found = None if at_end else pieces[at]
-    wrong = _wrong_token(error.interactive_parser, grammar, places, pieces[:at], found)
-    return _misspelt_statement(places, pieces, at) or wrong
+    new_line = found is not None and at > 0 and "\n" in text[pieces[at - 1].end : found.start]
+    wrong = _wrong_token(error.interactive_parser, grammar, places, pieces[:at], found, new_line)
+    return _misspelt_statement(places, pieces, at, text) or wrong
 
 
 def _wrong_token(
-    parser: Any, grammar: Lark, places: Places, before: list[Piece], found: Piece | None
+    parser: Any, grammar: Lark, places: Places, before: list[Piece], found: Piece | None, new_line: bool
 ) -> Diagnostic:
     """A token where another was expected: one is missing if that explains it, else this one is wrong."""
     expected: set[str] = parser.accepts()
-    new_line = bool(found and before and "\n" in places.source.text[before[-1].end : found.start])
     help = _help(found.text, expected, grammar, new_line) if found else None
     missing = _missing(parser, found.text, expected, grammar) if found and not help else set()
     if found and found.text in _GROUP_WORDS and "STAR" in missing and "LBRACE" in expected:
@@ -86,8 +86,7 @@ def _wrong_token(
     shown = f"`{_shorten(found.text)}`" if found else "the end of the text"
     message = f"expected {_in_words(missing or expected, grammar)}{behind}, found {shown}"
     if before and (missing or not found or (new_line and not help)):
-        last = len(places.source.text) - 1
-        return Diagnostic("QE011", message, places.span(min(before[-1].end, last)), help=help)
+        return Diagnostic("QE011", message, places.span(before[-1].end), help=help)
     span = places.of_piece(found) if found else places.span(0)
     return Diagnostic("QE010", message, span, help=help)
 
@@ -124,12 +123,11 @@ def _wrong_character(places: Places, pieces: list[Piece], at: int) -> Diagnostic
     )
 
 
-def _misspelt_statement(places: Places, pieces: list[Piece], at: int) -> Diagnostic | None:
+def _misspelt_statement(places: Places, pieces: list[Piece], at: int, text: str) -> Diagnostic | None:
     """A first word of the line that nearly starts a statement, as in `parm W : a`."""
     here = min(at, len(pieces) - 1)
     if here < 0:
         return None
-    text = places.source.text
     line_start = text.rfind("\n", 0, pieces[here].start) + 1
     first = next(p for p in pieces if p.start >= line_start)
     help = suggest(first.text, _STATEMENTS)

@@ -142,6 +142,16 @@ def test_a_missing_token_is_reported_behind_the_one_before() -> None:
     assert "expected an expression after `=`" in str(error)
 
 
+PLACES_IN_A_TEXT = {"": 25, "(": 25, "nn": 25, "'": 25, ";": 25, "let": 25, "1->": 26, "1 2": 26, "1 +": 28}
+
+
+def test_a_mistake_inside_a_text_is_shown_there() -> None:
+    for inside, column in PLACES_IN_A_TEXT.items():
+        error = mistakes(f'spec s(n: int = 2) {{\n  # ...\n  param p : [] from "a.{{{inside}}}{{n}}"\n}}')
+        assert (len(error.diagnostics), error.line, error.column) == (1, 3, column), inside
+        assert 'param p : [] from "a.{' in str(error)
+
+
 def test_very_many_mistakes() -> None:
     error = mistakes("spec s {" + "".join(f" param p{i} : x" for i in range(500)) + " }")
     assert len(error.diagnostics) == errors.MOST_SHOWN + 1
@@ -224,6 +234,33 @@ def test_a_mistake_in_a_used_spec_is_shown_in_its_file(tmp_path: Path) -> None:
         load(main)
     assert codes(caught.value) == ["QE048"]
     assert " --> block.sym:2:13" in str(caught.value)
+
+
+def test_files_that_use_each_other_without_end(tmp_path: Path) -> None:
+    for i in range(300):
+        uses = " ".join(f'use "{name}{i + 1}.sym"' for name in "ab")
+        for name in "ab":
+            (tmp_path / f"{name}{i}.sym").write_text(f"{uses} spec {name}{i} {{ }}")
+    with pytest.raises(SymError, match="more than 16 deep"):
+        load(tmp_path / "a0.sym")
+    for name in "ab":
+        (tmp_path / f"{name}12.sym").write_text(f"spec {name}12 {{ }}")
+    assert len(load(tmp_path / "a0.sym").text.splitlines()) == 25
+
+
+def test_mistakes_of_a_file_and_of_those_that_it_uses_come_together(tmp_path: Path) -> None:
+    (tmp_path / "block.sym").write_text("spec block { let n = m space a = n : fixed param p : a }")
+    main = tmp_path / "main.sym"
+    main.write_text(
+        'use "block.sym" use "none.sym" spec main { include block() as b include c() as c param p : x }'
+    )
+    with pytest.raises(SymError) as caught:
+        load(main)
+    assert sorted(codes(caught.value)) == ["QE001", "QE020", "QE051"]
+    main.write_text('use "block.sym" spec main { include block() as b include blok() as c }')
+    with pytest.raises(SymError) as caught:
+        load(main)
+    assert sorted(codes(caught.value)) == ["QE020", "QE100"]
 
 
 # Arguments
