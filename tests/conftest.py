@@ -16,6 +16,12 @@ from hypothesis import settings
 settings.register_profile("shared", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("shared")
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let golden files be written anew."""
+    parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
+
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

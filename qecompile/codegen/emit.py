@@ -100,8 +100,8 @@ def _write_header(w: Writer, d: Design) -> None:
         inside = f" in each index of {s.parent}" if s.parent else ""
         w.line(f"#   {s.name} = {s.size} : {s.group}{inside}")
     complete = "the complete basis" if d.plan.is_complete else "part of the complete basis"
-    w.line(f"# EquivariantLinear: {d.plan.weights:,} weights per channel pair, {complete};")
-    w.line(f"# {len(d.plan.affine):,} bias values per output channel.")
+    w.line(f"# EquivariantLinear: {complete}, {d.plan.weights:,} weights for every pair of channels")
+    w.line(f"# and {len(d.plan.affine):,} in the bias for every output channel.")
     for code in d.plan.codes:
         how = "cosines of the position" if code.mode == "encode" else "learned codes"
         w.line(

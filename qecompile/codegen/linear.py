@@ -8,7 +8,7 @@ from qecompile.codegen.expand import write_expand
 from qecompile.codegen.reduce import epsilon_names, reduce_constants
 from qecompile.codegen.variance import Variances, fan_table, variances
 from qecompile.codegen.writer import LETTERS, Variables, Writer, times_c
-from qecompile.plan.nodes import Plan, PlanType
+from qecompile.plan.nodes import Plan, PlanType, Side
 
 
 def write_linear(w: Writer, plan: Plan, variables: Variables) -> None:
@@ -23,9 +23,9 @@ def write_linear(w: Writer, plan: Plan, variables: Variables) -> None:
         w.line(f'"""{most} equivariant affine map between feature tensors [B, *shape, C].')
         w.line()
         w.line(
-            f"It has {plan.weights} weights for every pair of channels and {len(plan.affine)} bias values for"
+            f"It has {plan.weights:,} weights for every pair of channels; the bias, which `bias=False` leaves"
         )
-        w.line("every output channel; `bias=False` leaves the bias out.")
+        w.line(f"out, has {len(plan.affine):,} for every output channel.")
         w.line('"""')
         _write_init(w, plan, variables)
         _write_reset(w, plan, variables)
@@ -72,6 +72,8 @@ def _write_init(w: Writer, plan: Plan, variables: Variables) -> None:
         w.line("self.in_channels, self.out_channels = in_channels, out_channels")
         w.line("options = {'device': device, 'dtype': dtype}".replace("'", '"'))
         for t in plan.types:
+            if t.rows:
+                w.line(f"# {describe(t, variables)}")
             if plan.is_factorised(t):
                 inner = _product(plan.context_rank or 1, "out_channels")
                 height, width = _product(t.height, "in_channels"), _product(t.width, "out_channels")
@@ -91,6 +93,27 @@ def _write_init(w: Writer, plan: Plan, variables: Variables) -> None:
             w.line(f'self.register_buffer("index_bias", {_bias_index(plan)}, persistent=False)')
         write_constants(w, plan, variables, ("encode", "decode"))
         w.line("self.reset_parameters()")
+
+
+def describe(t: PlanType, variables: Variables) -> str:
+    """What a type connects, as in `W averaged, b -> W broadcast, b`; counts where that is too long."""
+    rows = [variables.of[r.param] + _manner(r, "averaged") for r in t.rows]
+    columns = [variables.of[c.param] + _manner(c, "broadcast") for c in t.columns]
+    text = f"{', '.join(rows)} -> {', '.join(columns)}"
+    return text if len(text) < 88 else f"{len(rows)} reductions -> {len(columns)} expansions"
+
+
+def _manner(side: Side, pooled: str) -> str:
+    """How a tensor is reduced or expanded, in words; nothing if it is only viewed."""
+    coded = any(s.coded for s in side.spread)
+    groups = [*side.through, *side.pooled, *(s.axes for s in side.spread)]
+    words = [pooled] if side.pooled else []
+    words += ["coded"] if coded else []
+    words += ["on diagonals"] if any(len(g) > 1 for g in groups) else []
+    words += ["by identities" if pooled == "broadcast" else "traced"] if side.pairs else []
+    words += ["by epsilon"] if side.epsilons else []
+    words += ["permuted"] if list(side.through) != sorted(side.through) else []
+    return "".join(f" {word}" for word in words)
 
 
 def _parameter(t: PlanType) -> str:
@@ -176,6 +199,10 @@ def _write_factors(w: Writer, t: PlanType, v: Variances, rank: int) -> None:
 def _write_fill_call(
     w: Writer, weight: str, channels: str, rows: list[str], columns: list[str], mask: str
 ) -> None:
+    short = [weight, channels, f"[{', '.join(rows)}]", f"[{', '.join(columns)}]"] + ([mask] if mask else [])
+    if w.fits(f"_fill({', '.join(short)})"):
+        w.line(f"_fill({', '.join(short)})")
+        return
     w.line("_fill(")
     with w.indent():
         w.line(f"{weight},")

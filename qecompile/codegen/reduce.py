@@ -61,6 +61,7 @@ def write_reduce(w: Writer, name: str, plan: Plan, variables: Variables) -> None
             reducer.load(p.name)
             for t, row in sorted(by_param[p.name], key=lambda item: len(item[1].pooled)):
                 inputs[t.name, row] = reducer.row(row)
+        w.line()
         for t in plan.types:
             if t.rows:
                 axes = ", ".join(["B", *(variables.short[a.space] for a in t.axes), times_c(t.height, "C")])

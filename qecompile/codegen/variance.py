@@ -58,12 +58,13 @@ def fan_table(plan: Plan, spec: Spec) -> Fans:
     found: Fans = {}
     for t in plan.types:
         plain = Fraction(sum(r.multiplicity for r in t.rows if r.is_plain))
-        averaged = Fraction(sum(r.multiplicity for r in t.rows if not r.is_plain))
+        averaged = sum((r.multiplicity * _gain(r) for r in t.rows if not r.is_plain), Fraction(0))
         for c, column in enumerate(t.columns):
             if t.mask is not None:
                 plain = sum((_entries(t, r, c) for r, row in enumerate(t.rows) if row.is_plain), Fraction(0))
                 averaged = sum(
-                    (_entries(t, r, c) for r, row in enumerate(t.rows) if not row.is_plain), Fraction(0)
+                    (_entries(t, r, c) * _gain(row) for r, row in enumerate(t.rows) if not row.is_plain),
+                    Fraction(0),
                 )
             main, other = found.get(column.param, (Fraction(0), Fraction(0)))
             covered = _coverage(column, spec)
@@ -85,6 +86,15 @@ def _entries(t: PlanType, r: int, c: int) -> Fraction:
     columns = range(left, left + t.columns[c].multiplicity)
     inside = sum(1 for e in t.mask.entries if e // width % height in rows and e % width in columns)
     return Fraction(inside, batches * len(columns))
+
+
+def _gain(row: Side) -> Fraction:
+    """The variance of a reduction of independent entries of variance 1, where it can exceed 1."""
+    gain = Fraction(1)
+    for e in row.epsilons:
+        n = epsilon_size(e)
+        gain *= Fraction(factorial(n), n ** len(e.type_axes))
+    return gain
 
 
 def _coverage(column: Side, spec: Spec) -> Fraction:
