@@ -108,6 +108,11 @@ def _write_header(w: Writer, d: Design) -> None:
             f"#   mix {code.space} {code.mode}({code.rank}): {code.size} values through {code.rank} {how}."
         )
     _write_context(w, d.plan)
+    if spec.features:
+        names = ", ".join(f.name for f in spec.features)
+        w.line(
+            f"#   The features {names} are not used: this version emits maps that are linear in the weights."
+        )
     w.line(f"# MetaNet: {counts['MetaNet']:,} parameters.")
     w.line("")
     w.line("from __future__ import annotations")
