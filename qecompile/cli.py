@@ -154,7 +154,10 @@ def options(
 
 
 def _load(file: Path, define: list[str] | None, spec: str | None) -> Spec:
-    return resolve.load(file, spec, resolve.parse_arguments(define or []))
+    loaded = resolve.load(file, spec, resolve.parse_arguments(define or []))
+    if loaded.warnings:
+        _print("\n\n".join(d.render() for d in loaded.warnings), sys.stderr)
+    return loaded
 
 
 def _write(source: str, output: Path, file: Path) -> None:

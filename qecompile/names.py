@@ -105,31 +105,26 @@ def _known(names: Sequence[str]) -> str | None:
 # Use
 
 
-def check_use(spec: tree.SpecTree, collector: Collector) -> None:
-    """Report values and spaces that nothing uses.
-
-    Says nothing if a name is unknown: it may be the misspelt name of what seems unused.
-    """
-    if any(d.code in ("QE020", "QE051") for d in collector.found):
-        return
+def check_use(spec: tree.SpecTree, warnings: Collector) -> None:
+    """Warn of values and spaces that nothing uses; they are allowed, and often a slip."""
     used = {name.text for node in (*spec.parameters, *spec.statements) for name in _values_in(node)}
     for name, span in _declared_values(spec, Collector()).items():
         if name not in used:
-            collector.error("QE028", f"`{name}` is never used", span, help="remove it, or use it")
+            warnings.error("QE028", f"`{name}` is never used", span, help="remove it, or use it")
     mentioned = {r.segments[0].name.text for s in spec.statements for r in _references(s)}
     for statement in spec.statements:
         if isinstance(statement, tree.SpaceStatement):
-            _check_space(statement, mentioned, collector)
+            _check_space(statement, mentioned, warnings)
 
 
-def _check_space(statement: tree.SpaceStatement, mentioned: set[str], collector: Collector) -> bool:
+def _check_space(statement: tree.SpaceStatement, mentioned: set[str], warnings: Collector) -> bool:
     """Whether a space or one nested in it is used; the innermost are reported."""
-    nested = [_check_space(s, mentioned, collector) for s in statement.nested]
+    nested = [_check_space(s, mentioned, warnings) for s in statement.nested]
     name = statement.segment.name
     used = name.text in mentioned or any(nested)
     if not used and not nested:
         help = "use it in the type of a parameter, or remove it"
-        collector.error("QE028", f"space `{name.text}` is never used", name.span, help=help)
+        warnings.error("QE028", f"space `{name.text}` is never used", name.span, help=help)
     return used
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from qecompile import tree
@@ -102,9 +103,10 @@ def _resolve(
     frame = open_frame(spec, file, arguments, Tables(collector))
     _declare_tensors(frame)
     expects, metanets, model = read_expects(frame), read_metanets(frame), read_model(frame)
-    for other in file.parsed.specs:
-        check_use(other, collector)
     collector.finish()
+    warnings = Collector()
+    for other in file.parsed.specs:
+        check_use(other, warnings)
     tables = frame.tables
     return Spec(
         name=spec.name.text,
@@ -117,6 +119,7 @@ def _resolve(
         arguments=tuple((p.name.text, frame.scope.values[p.name.text]) for p in spec.parameters),
         path=file.source.path,
         text=file.full_text(),
+        warnings=tuple(replace(d, severity="warning") for d in warnings.found),
     )
 
 

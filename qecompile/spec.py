@@ -14,6 +14,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from qecompile.errors import Diagnostic
+
 VectorWord = Literal["linear", "orthogonal", "rotate"]
 CharacterWord = Literal["scale", "sign", "dilate"]
 
@@ -161,7 +163,10 @@ class Model(Frozen):
 
 
 class Spec(Frozen):
-    """A whole spec. Spaces come in order of declaration, so every parent precedes its children."""
+    """A whole spec. Spaces come in order of declaration, so every parent precedes its children.
+
+    `warnings` are about the text: what it says is allowed, and perhaps not meant.
+    """
 
     name: str
     spaces: tuple[Space, ...]
@@ -173,6 +178,7 @@ class Spec(Frozen):
     arguments: tuple[tuple[str, int | tuple[int, ...] | str], ...] = ()
     path: str = "<text>"
     text: str = ""
+    warnings: tuple[Diagnostic, ...] = ()
 
     @cached_property
     def params(self) -> Mapping[str, Param]:

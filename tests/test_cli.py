@@ -366,3 +366,12 @@ class TestRendering:
 def test_json_is_the_only_thing_on_standard_output(qecompile: Callable[..., object], mlp: Path) -> None:
     for command in ["check", "derive"]:
         assert json.loads(qecompile(command, mlp, "--json").out)
+
+
+def test_warnings_go_to_standard_error_and_fail_nothing(qecompile, tmp_path) -> None:
+    path = tmp_path / "w.sym"
+    path.write_text("spec w { let k = 3  space a = 2 : permute  param p : a }")
+    outcome = qecompile("check", path, "--json")
+    assert outcome.code == 0
+    assert outcome.json["ok"]
+    assert "warning[QE028]: `k` is never used" in outcome.err

@@ -38,6 +38,14 @@ def mistakes(text: str, **keywords: object) -> SymError:
     return caught.value
 
 
+def shown(text: str, path: str, arguments: dict[str, object]) -> SymError:
+    """The mistakes of a text; of one without mistakes, its warnings."""
+    try:
+        return SymError(parse(text, path=path, arguments=arguments).warnings)  # type: ignore[arg-type]
+    except SymError as error:
+        return error
+
+
 def codes(error: SymError) -> list[str]:
     return [d.code for d in error.diagnostics]
 
@@ -50,7 +58,7 @@ def test_catalogue(path: Path) -> None:
     text = path.read_text()
     first = text.partition("\n")[0]
     given = first.removeprefix("# arguments: ").split() if first.startswith("# arguments: ") else []
-    error = mistakes(text, path=path.name, arguments=parse_arguments(given))
+    error = shown(text, path.name, parse_arguments(given))
     expected = path.with_suffix(".txt")
     if os.environ.get("UPDATE_CATALOGUE"):
         expected.write_text(f"{error}\n")
@@ -405,3 +413,13 @@ def test_a_skipped_part_without_a_mistake_is_the_fault_of_the_compiler() -> None
         raise SymError(())
     with pytest.raises(errors.IRError):
         collector.finish()
+
+
+# Warnings
+
+
+def test_what_is_never_used_is_a_warning_and_no_mistake() -> None:
+    spec = parse("spec s(n: int = 2) { let k = 3  space a = 2 : permute  space b = 2 : fixed  param p : b }")
+    assert [d.code for d in spec.warnings] == ["QE028"] * 3
+    assert {d.severity for d in spec.warnings} == {"warning"}
+    assert parse("spec s(n: int = 2) { space b = n : fixed  param p : b }").warnings == ()

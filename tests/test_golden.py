@@ -1,7 +1,4 @@
-"""Emitted files, whole, as a user sees them. After a change that is meant, read the difference, then
-
-    pytest tests/test_golden.py --update-golden
-"""
+"""Emitted files, whole, as a user sees them; `--update-golden` writes them anew, and their diff is read."""
 
 from __future__ import annotations
 
