@@ -9,26 +9,26 @@ import pytest
 from qecompile.codegen.emit import emit_source
 from qecompile.resolve import load
 
-CASES = {
-    "mlp": {"widths": [4, 3, 2]},
-    "lora": {},
-    "rotations": {},
-}
+GOLDEN = Path(__file__).parent / "golden"
+CASES = sorted(path.stem for path in GOLDEN.glob("*.sym"))
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
-def test_the_emitted_file_is_the_one_that_was_reviewed(name: str, root: Path, request) -> None:
-    golden = root / "tests" / "golden" / f"{name}.py"
-    own = root / "tests" / "golden" / f"{name}.sym"
-    spec = load(own if own.exists() else root / "specs" / f"{name}.sym", arguments=CASES[name])
-    source = emit_source(spec)
+@pytest.mark.parametrize("name", CASES)
+def test_the_emitted_file_is_the_one_that_was_reviewed(name: str, request: pytest.FixtureRequest) -> None:
+    source = emit_source(load(GOLDEN / f"{name}.sym"))
+    reviewed = GOLDEN / f"{name}.py"
     if request.config.getoption("--update-golden"):
-        golden.write_text(source, encoding="utf-8")
-    assert source == golden.read_text(encoding="utf-8")
+        reviewed.write_text(source, encoding="utf-8")
+    assert _without_version(source) == _without_version(reviewed.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
-def test_reviewed_files_are_tidy(name: str, root: Path) -> None:
-    lines = (root / "tests" / "golden" / f"{name}.py").read_text(encoding="utf-8").splitlines()
+def _without_version(source: str) -> str:
+    """The version in the first line changes with every release."""
+    return source.partition(" from ")[2]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_reviewed_files_are_tidy(name: str) -> None:
+    lines = (GOLDEN / f"{name}.py").read_text(encoding="utf-8").splitlines()
     assert max(map(len, lines)) <= 110
     assert not [line for line in lines if line != line.rstrip()]
