@@ -156,7 +156,8 @@ def options(
 def _load(file: Path, define: list[str] | None, spec: str | None) -> Spec:
     loaded = resolve.load(file, spec, resolve.parse_arguments(define or []))
     if loaded.warnings:
-        _print("\n\n".join(d.render() for d in loaded.warnings), sys.stderr)
+        with suppress(ReaderGoneError):
+            _print("\n\n".join(d.render() for d in loaded.warnings), sys.stderr)
     return loaded
 
 
