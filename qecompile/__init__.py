@@ -8,14 +8,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from qecompile.version import __version__
+
 if TYPE_CHECKING:
     from qecompile.errors import SymError
     from qecompile.groups import Group
     from qecompile.pipeline import build, derive, emit, load, parse
 
 __all__ = ["Group", "SymError", "__version__", "build", "derive", "emit", "load", "parse"]
-
-__version__ = "0.1.0"
 
 _HOMES = {"Group": "groups", "SymError": "errors"}
 

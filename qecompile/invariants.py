@@ -99,10 +99,10 @@ class Diagram:
         )
 
     def render(self, target_axes: int) -> str:
-        r"""One readable line: target axes are i, j, k, ...; source axes are primed.
+        """One readable line: target axes are i, j, k, ...; source axes are primed.
 
-        >>> Diagram((Block((0, 2)), Block((1,))), ((3, 4),)).render(2)
-        '{i i\' | j} <j\' k\'>'
+        >>> print(Diagram((Block((0, 2)), Block((1,))), ((3, 4),)).render(2))
+        {i i' | j} <j' k'>
         """
 
         def name(leg: int) -> str:

@@ -172,7 +172,8 @@ class BuildReport:
             "output": self.output,
             "classes": list(self.classes),
             "kernels": list(self.kernels),
-            "parameters": dict(self.parameters),
+            "parameters": self.parameters["MetaNet"],
+            "parts": {name: count for name, count in self.parameters.items() if name != "MetaNet"},
         }
 
     def blocks(self) -> Iterable[Block]:

@@ -153,12 +153,13 @@ class TestBuild:
         target = tmp_path / "out.py"
         outcome = qecompile("build", mlp, "-o", target, "--json")
         assert outcome.code == 0
-        assert list(outcome.json) == ["output", "classes", "kernels", "parameters"]
+        assert list(outcome.json) == ["output", "classes", "kernels", "parameters", "parts"]
         assert outcome.json["output"] == str(target)
         assert "EquivariantLinear" in outcome.json["classes"]
         assert outcome.json["kernels"] == []
         net = qe.build(qe.load(mlp)).MetaNet()
-        assert outcome.json["parameters"]["MetaNet"] == sum(p.numel() for p in net.parameters())
+        assert outcome.json["parameters"] == sum(p.numel() for p in net.parameters())
+        assert sum(outcome.json["parts"].values()) == outcome.json["parameters"]
         assert target.read_text() == qe.pipeline.generate(qe.load(mlp))
         assert sorted(os.listdir(tmp_path)) == ["mlp.sym", "out.py"]
 

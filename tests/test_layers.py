@@ -27,7 +27,7 @@ class Stage(NamedTuple):
 
 
 STAGES = {
-    "errors": Stage("errors", below=""),
+    "errors": Stage("version errors", below=""),
     "spec": Stage("spec nesting identifiers", below="errors"),
     # text -> Spec
     "syntax": Stage("tree lexical syntax_errors syntax_tree syntax", below="errors"),
