@@ -169,6 +169,30 @@ def test_dead_neurons_and_all_zero_weights_give_finite_outputs_and_gradients() -
     torch.testing.assert_close(net(group.act(g, dead)), net(dead), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("scale", [1e-15, 1e-6, 1e6, 1e15])
+def test_gradients_stay_finite_in_float32_at_any_scale(scale: float) -> None:
+    spec = parse(
+        "spec s { space i = 3 : fixed  space h = 4 : permute * scale(pre) * scale(post)  "
+        "param K : [h^{pre: 1}, i]  param v : h^{pre: 2}  param g : h^{post: 1}  param V : [i, h^{post: -1}] "
+        "metanet m { channels 1, 8  readout invariant -> 2 } }"
+    )
+    torch.manual_seed(0)
+    net = module_of(spec).MetaNet()
+    theta = {name: w.float() for name, w in weights(spec, 2).items()}
+    moved = {
+        "K": theta["K"] * scale,
+        "v": theta["v"] * scale * scale,
+        "g": theta["g"] / scale,
+        "V": theta["V"] * scale,
+    }
+    moved = {name: w.requires_grad_() for name, w in moved.items()}
+    out = net(moved)
+    torch.testing.assert_close(out, net(theta), rtol=1e-3, atol=1e-3)
+    out.sum().backward()
+    assert all(w.grad.isfinite().all() for w in moved.values())
+    assert all(p.grad.isfinite().all() for p in net.parameters() if p.grad is not None)
+
+
 # --- variance ------------------------------------------------------------------------------------------
 
 WIDE = """

@@ -8,7 +8,6 @@ contraction with the dual type (`plan/dual.py`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 
 from qecompile.codegen.linear import write_constants, write_unpacked
 from qecompile.codegen.reduce import reduce_constants, write_reduce
@@ -20,11 +19,18 @@ from qecompile.plan.nodes import Code, Plan, PlanType
 from qecompile.signature import Signatures
 from qecompile.spec import Spec
 
-POWER = '''
-def _power(total: Tensor, exponent: float) -> Tensor:
-    """`total ** exponent`, and 0 where total is 0, with a zero gradient there."""
+ROOT = '''
+def _root(total: Tensor, degree: int) -> Tensor:
+    """The root of a nonnegative tensor; 0 with a zero gradient where the tensor is 0."""
     positive = total > 0
-    return torch.where(positive, torch.where(positive, total, 1.0) ** exponent, 0.0)
+    safe = torch.where(positive, total, 1.0)
+    return torch.where(positive, safe.sqrt() if degree == 2 else safe ** (1 / degree), 0.0)
+
+
+def _divide(x: Tensor, norm: Tensor) -> Tensor:
+    """`x / norm`, and 0 where the norm is 0: what was zero stays zero, whatever its scale."""
+    positive = norm > 0
+    return torch.where(positive, x / torch.where(positive, norm, 1.0), 0.0)
 '''
 
 
@@ -63,7 +69,7 @@ def plan_invariants(spec: Spec, codes: tuple[Code, ...], layer: Plan) -> Invaria
 def write_invariants(w: Writer, inv: InvariantPlan, variables: Variables) -> None:
     """The gauge, the reductions where they differ from the layer's, and the class `Invariants`."""
     if inv.gauge:
-        w.block(POWER)
+        w.block(ROOT)
         _write_gauge(w, inv.gauge, variables)
         write_reduce(w, "reduce_fixed", inv.plan, variables)
     w.line()
@@ -113,19 +119,18 @@ def _write_step(w: Writer, step: GaugeStep, norm: str, variables: Variables) -> 
         if kept != list(use.along):
             term += f".permute({', '.join(map(str, (0, *(kept.index(k) + 1 for k in use.along), -1)))})"
         squares.append(term)
-    w.line(f"{norm} = {' + '.join(squares)}")
+    w.line(f"{norm} = _root({' + '.join(squares)}, {2 * abs(step.charge)})")
     for use in step.uses:
-        exponent = Fraction(-use.charge, 2 * step.charge)
-        count = len(variables.spec.params[use.param].axes)
-        factor = f"_power({norm}, {_exact(exponent)})" + _place(use.along, count)
-        w.line(f"{variables.of[use.param]} = {variables.of[use.param]} * {factor}")
+        variable = variables.of[use.param]
+        factor = norm + _place(use.along, len(variables.spec.params[use.param].axes))
+        power = use.charge if step.charge > 0 else -use.charge
+        w.line(f"{variable} = {_without(variable, factor, power)}")
 
 
-def _exact(value: Fraction) -> str:
-    """A power that loses nothing when it is written down: halves as decimals, others as quotients."""
-    if value.denominator <= 2:
-        return str(float(value))
-    return f"{value.numerator} / {value.denominator}"
+def _without(variable: str, factor: str, power: int) -> str:
+    """A tensor that scales as the power of a norm, made free of the scale."""
+    raised = factor if abs(power) == 1 else f"{factor} ** {abs(power)}"
+    return f"_divide({variable}, {raised})" if power > 0 else f"{variable} * {raised}"
 
 
 def _place(along: tuple[int, ...], count: int) -> str:

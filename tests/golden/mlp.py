@@ -147,10 +147,17 @@ class EquivariantLinear(nn.Module):
         return {"W": W, "b": b, "V": V, "c": c_2}
 
 
-def _power(total: Tensor, exponent: float) -> Tensor:
-    """`total ** exponent`, and 0 where total is 0, with a zero gradient there."""
+def _root(total: Tensor, degree: int) -> Tensor:
+    """The root of a nonnegative tensor; 0 with a zero gradient where the tensor is 0."""
     positive = total > 0
-    return torch.where(positive, torch.where(positive, total, 1.0) ** exponent, 0.0)
+    safe = torch.where(positive, total, 1.0)
+    return torch.where(positive, safe.sqrt() if degree == 2 else safe ** (1 / degree), 0.0)
+
+
+def _divide(x: Tensor, norm: Tensor) -> Tensor:
+    """`x / norm`, and 0 where the norm is 0: what was zero stays zero, whatever its scale."""
+    positive = norm > 0
+    return torch.where(positive, x / torch.where(positive, norm, 1.0), 0.0)
 
 
 def fix_gauge(x: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -159,10 +166,10 @@ def fix_gauge(x: dict[str, Tensor]) -> dict[str, Tensor]:
     b = x["b"]  # [B, h, C]
     V = x["V"]  # [B, y, h, C]
     # scale of h, from the mean squares of W, b
-    norm1 = W.square().mean(2) + b.square()
-    W = W * _power(norm1, -0.5)[:, :, None]
-    b = b * _power(norm1, -0.5)
-    V = V * _power(norm1, 0.5)[:, None]
+    norm1 = _root(W.square().mean(2) + b.square(), 2)
+    W = _divide(W, norm1[:, :, None])
+    b = _divide(b, norm1)
+    V = V * norm1[:, None]
     return {**x, "W": W, "b": b, "V": V}
 
 
