@@ -120,6 +120,7 @@ def _resolve(
         path=file.source.path,
         text=file.full_text(),
         warnings=tuple(replace(d, severity="warning") for d in warnings.found),
+        places=tuple(tables.params.places.items()),
     )
 
 

@@ -83,7 +83,25 @@ def _read_layout(
     if unsliced:
         word = next(w for w, _ in written.slices if w.text in unsliced)
         fail("QE071", f"the layout does not name `{word.text}`", word.span, Note("the layout", span))
+    _check_slices(tokens, {name for axis in axes for name in axis}, written)
     return re.sub(r"\( | \)", lambda m: m.group().strip(), " ".join(tokens))
+
+
+def _check_slices(tokens: Sequence[str], axes: set[str], written: tree.SourceTree) -> None:
+    """Fail if a slice is called like an axis, or shares a stored axis with another and has no known size."""
+    words = {word.text: word for word, _ in written.slices}
+    before: str | None = None
+    joined = False
+    for token in tokens:
+        if token in "()":
+            before, joined = None, token == "("
+        elif token in words:
+            if token in axes:
+                fail("QE071", f"the slice `{token}` is called like an axis of the type", words[token].span)
+            if before is not None:
+                message = f"the sizes of `{before}` and `{token}` cannot be told apart"
+                fail("QE071", message, words[token].span, help="one slice for each stored axis")
+            before = token if joined else None
 
 
 def _tokens(layout: str, span: Span) -> Iterator[str]:

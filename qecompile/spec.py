@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from qecompile.errors import Diagnostic
+from qecompile.errors import Diagnostic, Span
 
 VectorWord = Literal["linear", "orthogonal", "rotate"]
 CharacterWord = Literal["scale", "sign", "dilate"]
@@ -165,7 +165,8 @@ class Model(Frozen):
 class Spec(Frozen):
     """A whole spec. Spaces come in order of declaration, so every parent precedes its children.
 
-    `warnings` are about the text: what it says is allowed, and perhaps not meant.
+    `warnings` are about the text: what it says is allowed, and perhaps not meant. `places` says where each
+    parameter is declared, by name, for messages of later stages.
     """
 
     name: str
@@ -179,6 +180,7 @@ class Spec(Frozen):
     path: str = "<text>"
     text: str = ""
     warnings: tuple[Diagnostic, ...] = ()
+    places: tuple[tuple[str, Span], ...] = ()
 
     @cached_property
     def params(self) -> Mapping[str, Param]:

@@ -53,6 +53,13 @@ STAGES = {
         below="errors spec basis plan",
     ),
     "loading": Stage("loading", below=""),
+    # checkpoint files
+    "checkpoints": Stage(
+        "checkpoints checkpoints.stored checkpoints.header checkpoints.layouts checkpoints.suggestions "
+        "checkpoints.matching checkpoints.replace checkpoints.safetensors_file checkpoints.torch_file "
+        "checkpoints.contents checkpoints.reading checkpoints.elements checkpoints.acting",
+        below="errors spec groups",
+    ),
     # on top
     "pipeline": Stage("pipeline", below="spec values resolve basis checks codegen loading"),
     "public": Stage("__init__", below="errors groups pipeline"),
@@ -60,7 +67,16 @@ STAGES = {
         "tables report cli __main__", below="errors spec resolve orbit basis checks loading pipeline public"
     ),
 }
-USES_TORCH = {"group_elements", "group_action", "groups"}
+USES_TORCH = {
+    "group_elements",
+    "group_action",
+    "groups",
+    "checkpoints.safetensors_file",
+    "checkpoints.torch_file",
+    "checkpoints.reading",
+    "checkpoints.elements",
+    "checkpoints.acting",
+}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 

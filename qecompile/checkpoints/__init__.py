@@ -1,0 +1,1 @@
+"""Checkpoint files: how parameters lie in them, reading them, and writing them back."""
