@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -20,7 +20,9 @@ from typing import Annotated, TextIO
 import typer
 
 from qecompile import __version__, pipeline, resolve
-from qecompile.errors import Diagnostic, IRError, SymError
+from qecompile.errors import Collector, Diagnostic, IRError, SymError
+from qecompile.format_report import FormatReport
+from qecompile.formatter import Formatted, format_file
 from qecompile.loading import write_source
 from qecompile.report import BuildReport, CheckReport, DeriveReport, Report, class_names
 from qecompile.spec import Spec
@@ -29,14 +31,13 @@ from qecompile.tables import Block, render
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 OUR_FAULT, INTERRUPTED, NO_READER = 70, 130, 141
 
-BUILT = "`check`, `derive` and `build`"
+BUILT = "`check`, `derive`, `build` and `fmt`"
 LATER = {
     "alpha": "valid alpha-maps and whether they are live",
     "prove": "prove completeness and equivariance",
     "audit": "compare the group with the network's real symmetry",
     "infer": "write a spec from a torch module",
     "explain": "draw the spec as an HTML page",
-    "fmt": "lay the file out canonically",
     "act": "apply a group element to a checkpoint",
     "bench": "time the emitted layer",
 }
@@ -123,6 +124,38 @@ def build(
         _show(report, as_json)
 
 
+@app.command()
+def fmt(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="the .sym files")],
+    check: Annotated[
+        bool, typer.Option("--check", help="write nothing; exit 1 if a file would change")
+    ] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="write nothing; print what would change")] = False,
+    stdout: Annotated[bool, typer.Option("--stdout", help="write nothing; print the files laid out")] = False,
+    as_json: Json = False,
+) -> None:
+    """Lay out each FILE in the one canonical way; what it says stays the same."""
+    collector = Collector()
+    report = FormatReport(tuple(_format_each(files, collector)), check, diff, stdout)
+    for file in report.files if report.writes else ():
+        if file.changed:
+            _save(file.after, Path(file.path))
+    if report.text and not as_json:
+        _print(report.text.removesuffix("\n"))
+    elif report.files and not (as_json and collector.found):
+        _show(report, as_json)
+    collector.finish()
+    if not report.ok:
+        raise typer.Exit(FAILED)
+
+
+def _format_each(files: Iterable[Path], collector: Collector) -> Iterator[Formatted]:
+    """The files that can be formatted; the mistakes in the others are recorded."""
+    for file in files:
+        with collector.attempt():
+            yield format_file(file)
+
+
 def _announce(name: str, purpose: str) -> None:
     """Add a command that only says that it is not built yet, whatever its arguments."""
 
@@ -164,6 +197,10 @@ def _load(file: Path, define: list[str] | None, spec: str | None) -> Spec:
 def _write(source: str, output: Path, file: Path) -> None:
     if output.exists() and output.samefile(file):
         raise SymError([Diagnostic("QE951", f"`{output}` is the spec itself", help="choose another name")])
+    _save(source, output)
+
+
+def _save(source: str, output: Path) -> None:
     try:
         write_source(source, output)
     except OSError as failure:

@@ -34,6 +34,8 @@ def write_source(source: str, path: str | os.PathLike[str]) -> None:
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         unfinished.write_text(source, encoding="utf-8")
+        if target.exists():
+            shutil.copymode(target, unfinished)
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)

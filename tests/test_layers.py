@@ -37,6 +37,11 @@ STAGES = {
         "resolve_metanets frames resolve",
         below="errors spec syntax values",
     ),
+    # text -> the same text, laid out
+    "format": Stage(
+        "format_tokens format_spacing format_breaks format_columns format_lines formatter",
+        below="errors syntax values resolve",
+    ),
     # Spec -> group, basis
     "orbit": Stage("orbit_algebra orbit_torus orbit_rank orbit_rules orbit", below="spec"),
     "groups": Stage("group_elements group_action groups", below="spec"),
@@ -64,7 +69,8 @@ STAGES = {
     "pipeline": Stage("pipeline", below="spec values resolve basis checks codegen loading"),
     "public": Stage("__init__", below="errors groups pipeline"),
     "commands": Stage(
-        "tables report cli __main__", below="errors spec resolve orbit basis checks loading pipeline public"
+        "tables report format_report cli __main__",
+        below="errors spec resolve format orbit basis checks loading pipeline public",
     ),
 }
 USES_TORCH = {
