@@ -1,6 +1,7 @@
 """qecompile: from a symmetry spec to a complete equivariant network over weights.
 
-Each public name is imported on first use: `Group` and what `build` gives need torch, the rest does not.
+Each public name is imported on first use: `Group`, checkpoints and what `build` gives need torch, the rest
+does not.
 """
 
 from __future__ import annotations
@@ -11,13 +12,38 @@ from typing import TYPE_CHECKING
 from qecompile.version import __version__
 
 if TYPE_CHECKING:
+    from qecompile.checkpoints.acting import act_checkpoint
+    from qecompile.checkpoints.elements import load_element, save_element
+    from qecompile.checkpoints.reading import read_checkpoint, stream_checkpoint
     from qecompile.errors import SymError
     from qecompile.groups import Group
     from qecompile.pipeline import build, derive, emit, load, parse
 
-__all__ = ["Group", "SymError", "__version__", "build", "derive", "emit", "load", "parse"]
+__all__ = [
+    "Group",
+    "SymError",
+    "__version__",
+    "act_checkpoint",
+    "build",
+    "derive",
+    "emit",
+    "load",
+    "load_element",
+    "parse",
+    "read_checkpoint",
+    "save_element",
+    "stream_checkpoint",
+]
 
-_HOMES = {"Group": "groups", "SymError": "errors"}
+_HOMES = {
+    "Group": "groups",
+    "SymError": "errors",
+    "act_checkpoint": "checkpoints.acting",
+    "load_element": "checkpoints.elements",
+    "read_checkpoint": "checkpoints.reading",
+    "save_element": "checkpoints.elements",
+    "stream_checkpoint": "checkpoints.reading",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -8,6 +8,7 @@ traceback.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -20,6 +21,10 @@ from typing import Annotated, TextIO
 import typer
 
 from qecompile import __version__, pipeline, resolve
+from qecompile.checkpoint_report import ActReport
+from qecompile.checkpoints.contents import check_form, read_entries
+from qecompile.checkpoints.matching import match
+from qecompile.checkpoints.stored import quote
 from qecompile.errors import Collector, Diagnostic, IRError, SymError
 from qecompile.format_report import FormatReport
 from qecompile.formatter import Formatted, format_file
@@ -31,14 +36,13 @@ from qecompile.tables import Block, render
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 OUR_FAULT, INTERRUPTED, NO_READER = 70, 130, 141
 
-BUILT = "`check`, `derive`, `build` and `fmt`"
+BUILT = "`check`, `derive`, `build`, `fmt` and `act`"
 LATER = {
     "alpha": "valid alpha-maps and whether they are live",
     "prove": "prove completeness and equivariance",
     "audit": "compare the group with the network's real symmetry",
     "infer": "write a spec from a torch module",
     "explain": "draw the spec as an HTML page",
-    "act": "apply a group element to a checkpoint",
     "bench": "time the emitted layer",
 }
 
@@ -90,10 +94,20 @@ class ReaderGoneError(Exception):
 
 
 @app.command()
-def check(file: File, define: Defines = None, spec: SpecName = None, as_json: Json = False) -> None:
+def check(
+    file: File,
+    define: Defines = None,
+    spec: SpecName = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", metavar="CHECKPOINT", help="see whether the parameters stand in it"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Parse and elaborate FILE and test every `expect`."""
     loaded = _load(file, define, spec)
-    _show(report := CheckReport(loaded, pipeline.check(loaded)), as_json)
+    matched = None if checkpoint is None else match(loaded, str(checkpoint), read_entries(checkpoint))
+    _show(report := CheckReport(loaded, pipeline.check(loaded), matched), as_json)
     if not report.ok:
         raise typer.Exit(FAILED)
 
@@ -154,6 +168,60 @@ def _format_each(files: Iterable[Path], collector: Collector) -> Iterator[Format
     for file in files:
         with collector.attempt():
             yield format_file(file)
+
+
+@app.command()
+def act(
+    file: File,
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="the checkpoint to read")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="the checkpoint to write")],
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**63 - 1, help="draw the element from this seed; 0 by default")
+    ] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="bound on the logarithms of random scales; 1 by default")
+    ] = None,
+    element: Annotated[
+        Path | None, typer.Option("--element", metavar="ELEMENT", help="the element to apply")
+    ] = None,
+    save_element: Annotated[
+        Path | None, typer.Option("--save-element", metavar="ELEMENT", help="write the element here")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace files that exist")] = False,
+    define: Defines = None,
+    spec: SpecName = None,
+    as_json: Json = False,
+) -> None:
+    """Apply a group element to CHECKPOINT: the same network, with other numbers."""
+    if element is not None and (seed is not None or scale is not None):
+        raise typer.BadParameter("--element leaves no choice to --seed and --scale")
+    if scale is not None and not 0 <= scale < math.inf:
+        raise typer.BadParameter("--scale is a finite number that is not negative")
+    _keep_apart(output, element)
+    loaded = _load(file, define, spec)
+    check_form(checkpoint)
+    from qecompile.checkpoints import acting, elements  # with torch, which other commands do without
+
+    if save_element is not None:
+        _keep_apart(save_element, checkpoint, output, element)
+        elements.check_element_target(save_element, force)
+    if element is None:
+        g = acting.sample_element(loaded, seed or 0, 1.0 if scale is None else scale)
+    else:
+        g = elements.load_element(loaded, element)
+    acted = acting.act_checkpoint(loaded, checkpoint, output, g, overwrite=force)
+    if save_element is not None:
+        elements.save_element(loaded, g, save_element, overwrite=force)
+    chosen = f"a random element (seed {seed or 0})" if element is None else f"the element in `{element}`"
+    _show(ActReport(loaded.name, str(checkpoint), str(output), chosen, acted.changed, acted.kept), as_json)
+
+
+def _keep_apart(written: Path, *others: Path | None) -> None:
+    """Refuse to write a file that the same command reads or writes for another purpose."""
+    for other in others:
+        if other is not None and os.path.realpath(written) == os.path.realpath(other):
+            message = f"{quote(str(written))} stands for two files"
+            raise SymError([Diagnostic("QE951", message, help="choose another name")])
 
 
 def _announce(name: str, purpose: str) -> None:

@@ -13,6 +13,8 @@ from functools import cached_property
 from typing import Protocol
 
 from qecompile.basis import Basis
+from qecompile.checkpoint_report import match_blocks, match_json
+from qecompile.checkpoints.matching import Match
 from qecompile.checks import Result
 from qecompile.orbit import continuous_dim, factors
 from qecompile.spec import Axis, Param, Space, Spec
@@ -38,15 +40,17 @@ class Report(Protocol):
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What `check` found: the parameters, the group, and each `expect`."""
+    """What `check` found: the parameters, the group, each `expect`, and how a checkpoint fits the spec."""
 
     spec: Spec
     results: tuple[Result, ...]
+    checkpoint: Match | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether no `expect` failed; one that was not checked did not fail."""
-        return all(result.ok is not False for result in self.results)
+        """Whether no `expect` failed, and the checkpoint fits; what was not checked did not fail."""
+        fits = self.checkpoint is None or self.checkpoint.ok
+        return fits and all(result.ok is not False for result in self.results)
 
     def to_json(self) -> dict[str, object]:
         """The parameters, the group and the expectations as plain data."""
@@ -64,11 +68,12 @@ class CheckReport:
                 ],
             },
             "expect": [{"text": r.expect.text, "ok": r.ok, "actual": r.actual} for r in self.results],
+            **({} if self.checkpoint is None else {"checkpoint": match_json(self.checkpoint)}),
             "ok": self.ok,
         }
 
     def blocks(self) -> Iterable[Block]:
-        """The parameters, the group and the expectations, with a count at the end."""
+        """The parameters, the group, the expectations with a count, and the checkpoint."""
         yield _heading(self.spec)
         yield Table(
             "parameters",
@@ -91,6 +96,8 @@ class CheckReport:
                 STYLES,
             )
         yield self._count
+        if self.checkpoint is not None:
+            yield from match_blocks(self.checkpoint)
 
     @cached_property
     def _count(self) -> str:

@@ -60,17 +60,18 @@ STAGES = {
     "loading": Stage("loading", below=""),
     # checkpoint files
     "checkpoints": Stage(
-        "checkpoints checkpoints.stored checkpoints.header checkpoints.layouts checkpoints.suggestions "
-        "checkpoints.matching checkpoints.replace checkpoints.safetensors_file checkpoints.torch_file "
-        "checkpoints.contents checkpoints.reading checkpoints.elements checkpoints.acting",
+        "checkpoints checkpoints.stored checkpoints.header checkpoints.records checkpoints.layouts "
+        "checkpoints.suggestions checkpoints.matching checkpoints.replace checkpoints.safetensors_file "
+        "checkpoints.torch_file checkpoints.contents checkpoints.reading checkpoints.elements "
+        "checkpoints.acting",
         below="errors spec groups",
     ),
     # on top
     "pipeline": Stage("pipeline", below="spec values resolve basis checks codegen loading"),
-    "public": Stage("__init__", below="errors groups pipeline"),
+    "public": Stage("__init__", below="errors groups checkpoints pipeline"),
     "commands": Stage(
-        "tables report format_report cli __main__",
-        below="errors spec resolve format orbit basis checks loading pipeline public",
+        "tables checkpoint_report report format_report cli __main__",
+        below="errors spec resolve format orbit basis checks loading checkpoints pipeline public",
     ),
 }
 USES_TORCH = {

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from qecompile.checkpoints.header import read_header
+from qecompile.checkpoints.records import check_records
 from qecompile.checkpoints.stored import Stored, open_regular, quote
 from qecompile.errors import fail
 
@@ -28,6 +29,19 @@ def is_safetensors(path: str | os.PathLike[str]) -> bool:
     return suffix in SAFETENSORS
 
 
+def check_form(path: str | os.PathLike[str]) -> None:
+    """Fail if a checkpoint is damaged, as far as that can be seen without torch.
+
+    Raises:
+        SymError: the file cannot be read, or is damaged.
+    """
+    if not is_safetensors(path):
+        check_records(path)
+        return
+    with open_regular(path) as file:
+        read_header(file, os.fsdecode(path))
+
+
 def read_entries(path: str | os.PathLike[str]) -> Mapping[str, Stored]:
     """The entries of a checkpoint by name, in the order of the file.
 
@@ -39,6 +53,7 @@ def read_entries(path: str | os.PathLike[str]) -> Mapping[str, Stored]:
     if is_safetensors(path):
         with open_regular(path) as file:
             return {b.stored.name: b.stored for b in read_header(file, os.fsdecode(path)).blocks}
+    check_records(path)  # before torch is loaded
     from qecompile.checkpoints.torch_file import TorchFile
 
     with TorchFile(path) as checkpoint:

@@ -11,22 +11,19 @@ import os
 import re
 import tempfile
 import warnings
-import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO, NoReturn, Self
+from typing import Any, BinaryIO, Self
 
 import torch
 from torch import Tensor
 
+from qecompile.checkpoints.records import check_records, refuse
 from qecompile.checkpoints.safetensors_file import DTYPES, write_numbers
-from qecompile.checkpoints.stored import Stored, open_regular, quote
+from qecompile.checkpoints.stored import Stored, quote
 from qecompile.errors import fail
-
-LARGEST_PICKLE = 16_000_000
-"""Bytes of a record that is no tensor: a pickle can make 60 times as much of them."""
 
 DEEPEST = 16
 """Containers inside each other."""
@@ -52,12 +49,14 @@ class TorchFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        _check_records(self.path)
+        sizes = check_records(path)
         self._content = _load(self.path)
         self._slots: dict[str, _Slot] = {}
         for name, slot in _find_tensors(self._content, "", set()):
             if name in self._slots:
-                _refuse(self.path, f"two tensors in it are called {quote(name)}")
+                refuse(self.path, f"two tensors in it are called {quote(name)}")
+            if _is_plain(slot.tensor) and not {slot.tensor.untyped_storage().nbytes()} <= sizes | {0}:
+                refuse(self.path, f"it is damaged: {quote(name)} has numbers outside of its record")
             self._slots[name] = slot
         self.entries: Mapping[str, Stored] = MappingProxyType(
             {name: _describe(name, slot.tensor) for name, slot in self._slots.items()}
@@ -121,28 +120,6 @@ class TorchFile:
                     fail("QE217", message, help="name both in the spec, or save them apart")
 
 
-def _refuse(path: Path, what: str, help: str | None = None) -> NoReturn:
-    fail("QE202", f"cannot read {quote(str(path))}: {what}", help=help)
-
-
-def _check_records(path: Path) -> None:
-    """Fail unless the file is a zip file as torch writes them, with a pickle of bounded size."""
-    with open_regular(path) as file:
-        old = file.read(1) == b"\x80"
-        try:
-            records = zipfile.ZipFile(file).infolist()
-        except Exception as failure:  # of many kinds, for a damaged file
-            help = (
-                "save it again with a newer torch" if old else "it was cut short, or is no file of torch.save"
-            )
-            _refuse(path, str(failure).lower() or "it is damaged", help)
-    for record in records:
-        if record.compress_type != zipfile.ZIP_STORED:
-            _refuse(path, f"its record {quote(record.filename)} is compressed, which torch never does")
-        if "/data/" not in record.filename and record.file_size > LARGEST_PICKLE:
-            _refuse(path, f"its record {quote(record.filename)} has more than {LARGEST_PICKLE} bytes")
-
-
 def _load(path: Path) -> Any:
     """What the file holds: plain containers of numbers, texts and tensors, the latter mapped."""
     try:
@@ -153,8 +130,9 @@ def _load(path: Path) -> Any:
         text = str(failure)
         if named := re.search(r"GLOBAL (\S+)", text):
             help = "save tensors only, as in: torch.save(model.state_dict(), path)"
-            _refuse(path, f"it asks for {quote(named[1])}, which is no tensor; nothing was executed", help)
-        _refuse(path, f"it is damaged, or no file of tensors ({quote(text.partition('. ')[0])})")
+            refuse(path, f"it asks for {quote(named[1])}, which is no tensor; nothing was executed", help)
+        reason = quote(text.partition(". ")[0] or type(failure).__name__)
+        refuse(path, f"it is damaged, or no file of tensors ({reason})")
 
 
 def _find_tensors(holder: Any, prefix: str, seen: set[int], depth: int = 0) -> Iterator[tuple[str, _Slot]]:
@@ -182,7 +160,7 @@ def _describe(name: str, tensor: Tensor) -> Stored:
     """The entry of a tensor; the dtype of one that is more than numbers in a row is no word of the format."""
     word = _WORDS.get(tensor.dtype, str(tensor.dtype).removeprefix("torch."))
     if not _is_plain(tensor):
-        return Stored(name, f"{word} ({tensor.layout}, {tensor.device.type})", ())
+        word = f"{word} ({tensor.layout}, {tensor.device.type})"
     return Stored(name, word, tuple(tensor.shape))
 
 
