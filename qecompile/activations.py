@@ -77,6 +77,8 @@ def obstacles(spec: Spec, p: Param) -> tuple[Obstacle, ...]:
 
 def allows(function: Function, obstacle: Obstacle) -> bool:
     """Whether a function commutes with what one word does."""
+    if function.name == "identity":
+        return True
     match obstacle.word:
         case "sign":
             return function.odd
@@ -104,12 +106,12 @@ def choose_activation(spec: Spec, p: Param, wanted: str = "auto") -> Function | 
     function = FUNCTIONS[wanted]
     for obstacle in against:
         if not allows(function, obstacle):
-            raise SymError([_forbidden(p, function, obstacle)])
+            raise SymError([_forbidden(p, function, obstacle, against)])
     return function
 
 
-def _forbidden(p: Param, function: Function, obstacle: Obstacle) -> Diagnostic:
-    allowed = sorted(n for n, f in FUNCTIONS.items() if allows(f, obstacle) and n != "identity")
+def _forbidden(p: Param, function: Function, obstacle: Obstacle, against: tuple[Obstacle, ...]) -> Diagnostic:
+    allowed = sorted(n for n, f in FUNCTIONS.items() if all(allows(f, o) for o in against))
     return Diagnostic(
         "QE702",
         f"`{obstacle.word}` on space `{obstacle.space}` forbids the activation `{function.name}` "

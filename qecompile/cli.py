@@ -125,12 +125,15 @@ def build(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT.py", help="the file to write")],
     define: Defines = None,
     spec: SpecName = None,
+    metanet: Annotated[
+        str | None, typer.Option(metavar="NAME", help="which `metanet` block to build, if there are several")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write the layers and networks of FILE as one Python file."""
     loaded = _load(file, define, spec)
-    source = pipeline.generate(loaded)
-    report = BuildReport(loaded, str(output), class_names(source), pipeline.count_parameters(loaded))
+    source = pipeline.generate(loaded, metanet)
+    report = BuildReport(loaded, str(output), class_names(source), pipeline.count_parameters(loaded, metanet))
     if not as_json:
         _show(report, as_json)  # before writing: a count may be a reason to stop
     _write(source, output, file)

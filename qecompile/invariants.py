@@ -130,12 +130,12 @@ def invariants(node: Node, legs: tuple[Leg, ...]) -> tuple[Diagram, ...]:
     """
     if not legs:
         return (UNIT,)
-    if node.is_vector:
-        return _on_vector_space(node, legs)
     if node.code is not None:
         return _on_coded_space(node, legs)
+    if node.is_vector:
+        return _on_vector_space(node, legs)
     if node.is_free:
-        return (Diagram(free=tuple(leg.key for leg in legs), count=node.size ** len(legs)),)
+        return (_free(node, legs),)
     if node.permuted:
         return tuple(
             Diagram(tuple(Block(block) for block in partition)).times(fibre)
@@ -163,16 +163,30 @@ def _on_vector_space(node: Node, legs: tuple[Leg, ...]) -> tuple[Diagram, ...]:
     )
 
 
+def _free(node: Node, legs: tuple[Leg, ...]) -> Diagram:
+    """Nothing acts: every combination of index values has a coefficient of its own."""
+    below = _product(
+        _free(child, group)
+        for k, child in enumerate(node.children)
+        if (group := tuple(leg for top in legs for leg in top.nested[k]))
+    )
+    here = Diagram(free=tuple(leg.key for leg in legs), count=node.size ** len(legs))
+    return here.times(below)
+
+
 def _on_coded_space(node: Node, legs: tuple[Leg, ...]) -> tuple[Diagram, ...]:
     """Each axis is pooled against the codes by itself, or passes from the source to the target."""
     assert node.code is not None
+    if not is_neutral(node.words, legs):
+        return ()
     found = []
     for partition in set_partitions(range(len(legs))):
         blocks = [[legs[k] for k in block] for block in partition]
         if all(len(b) == 1 or [leg.is_source for leg in b] == [False, True] for b in blocks):
             joined = tuple(Block(tuple(leg.key for leg in b), "code") for b in blocks)
-            pooled = sum(1 for b in blocks if len(b) == 1)
-            found.append(Diagram(joined, count=node.code**pooled))
+            here = Diagram(joined, count=node.code ** sum(1 for b in blocks if len(b) == 1))
+            for factors in product(*(_fibre(node, block) for block in blocks)):
+                found.append(here.times(_product(factors)))
     return tuple(found)
 
 

@@ -68,31 +68,33 @@ def check(spec: Spec) -> tuple[Result, ...]:
     return checks.check_expects(spec, derive(spec))
 
 
-def count_parameters(spec: Spec) -> dict[str, int]:
+def count_parameters(spec: Spec, metanet: str | None = None) -> dict[str, int]:
     """The weights of the network that `generate` writes and of each of its parts, without writing it."""
-    return parameter_counts(spec)
+    return parameter_counts(spec, metanet)
 
 
-def generate(spec: Spec) -> str:
+def generate(spec: Spec, metanet: str | None = None) -> str:
     """The layers and networks of `spec` as the text of one Python file, which imports torch only.
+
+    A spec with several `metanet` blocks needs the name of one.
 
     Raises:
         SymError: the spec asks for a network that its group forbids.
     """
-    return emit_source(spec)
+    return emit_source(spec, metanet)
 
 
-def emit(spec: Spec, path: str | os.PathLike[str]) -> None:
+def emit(spec: Spec, path: str | os.PathLike[str], metanet: str | None = None) -> None:
     """Write the generated source of `spec` to a file.
 
     Raises:
         OSError: the file cannot be written.
         SymError: see `generate`.
     """
-    write_source(generate(spec), path)
+    write_source(generate(spec, metanet), path)
 
 
-def build(spec: Spec) -> ModuleType:
+def build(spec: Spec, metanet: str | None = None) -> ModuleType:
     """The generated source of `spec`, imported; equal sources give the same module.
 
     The source lies in a file, so tracebacks and `inspect.getsource` show it. Objects of its classes can be
@@ -101,4 +103,4 @@ def build(spec: Spec) -> ModuleType:
     Raises:
         SymError: see `generate`.
     """
-    return import_source(generate(spec), name=spec.name)
+    return import_source(generate(spec, metanet), name=spec.name)

@@ -14,9 +14,8 @@ from qecompile import tree
 from qecompile.declarations import Frame
 from qecompile.errors import Collector, Note, fail, suggest
 from qecompile.expressions import Scope, integer, turns
-from qecompile.spec import Alpha, MetaNet, Mix
+from qecompile.spec import DEFAULT_CHANNELS, Alpha, MetaNet, Mix
 
-DEFAULT_CHANNELS = (1, 16, 16)
 ALPHA_OPTIONS = ("epsilon", "stats", "hidden")
 STATISTICS = ("mean", "var", "std", "min", "max")
 

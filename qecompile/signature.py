@@ -18,7 +18,7 @@ class Node:
     """A space and the spaces nested in it, without names; `number` is its place in preorder.
 
     `code` is None for the group as declared. An emitted network may treat a fixed space as *coded*:
-    its index passes through unchanged or is pooled against `code` position codes (see `plan.py`).
+    its index passes through unchanged or is pooled against `code` position codes (see `plan/codes.py`).
     """
 
     number: int
@@ -31,15 +31,20 @@ class Node:
 
     @property
     def is_free(self) -> bool:
-        """Whether nothing but perhaps one number per axis acts, so that axes are a free multiplicity."""
-        if self.code is not None or self.vector is not None or self.permuted or self.children:
+        """Whether nothing acts, here or below, so that axes are a free multiplicity."""
+        if self.code is not None or self.vector is not None or self.permuted or self.words:
             return False
-        return all(word == "dilate" for word in self.words)
+        return all(child.is_free for child in self.children)
 
     @property
     def is_vector(self) -> bool:
         """Whether a vector word acts on the space."""
         return self.vector is not None or "dilate" in self.words
+
+
+def preorder(node: Node) -> tuple[Node, ...]:
+    """A node and everything below it, parents first."""
+    return (node, *(below for child in node.children for below in preorder(child)))
 
 
 @dataclass(frozen=True, slots=True)

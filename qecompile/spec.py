@@ -134,11 +134,14 @@ class Alpha(Frozen):
     options: tuple[tuple[str, float | tuple[str, ...]], ...] = ()
 
 
+DEFAULT_CHANNELS = (1, 16, 16)
+
+
 class MetaNet(Frozen):
     """A `metanet` block: the network to emit. `outputs` is None for an equivariant readout."""
 
     name: str
-    channels: tuple[int, ...]
+    channels: tuple[int, ...] = DEFAULT_CHANNELS
     activation: str = "auto"
     alpha: Alpha | None = None
     outputs: int | None = None

@@ -65,6 +65,16 @@ def test_what_the_type_forbids_is_an_error_that_names_space_and_word(param, name
     assert f"`{name}`" in message
 
 
+def test_the_suggestions_are_allowed_by_everything_that_acts() -> None:
+    with pytest.raises(SymError) as caught:
+        choose_activation(SPEC, SPEC.params["both"], "relu")
+    assert caught.value.diagnostics[0].help == "use auto, gate, identity"
+
+
+def test_the_identity_is_allowed_everywhere() -> None:
+    assert all(choose_activation(SPEC, p, "identity") for p in SPEC.parameters)
+
+
 def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(SymError, match="known are auto, gate"):
         choose_activation(SPEC, SPEC.params["plain"], "sine")

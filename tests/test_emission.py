@@ -152,12 +152,12 @@ def test_a_coded_family_lies_in_the_complete_one_and_has_full_rank() -> None:
 
 
 def test_large_fixed_spaces_are_coded_unless_the_user_says_full() -> None:
-    text = "spec s { space x = 100 : fixed  space h = 2 : permute  param W : h <- x  %s }"
+    text = "spec s { space x = 200 : fixed  space h = 2 : permute  param W : h <- x  %s }"
     silent, said = parse(text % ""), parse(text % "metanet m { channels 1, 2  mix x full }")
     assert "mix x encode(8)" in emit_source(silent)
     assert "mix x" not in emit_source(said)
     layer = module_of(said).EquivariantLinear(1, 1)
-    assert sum(p.numel() for p in layer.parameters()) == 2 * 100 * 100 + 100
+    assert sum(p.numel() for p in layer.parameters()) == 2 * 200 * 200 + 200
 
 
 # --- the text ------------------------------------------------------------------------------------------
@@ -213,6 +213,94 @@ def test_names_that_collide_or_are_python_words() -> None:
     assert equivariance_error(spec, layer) < 1e-10
 
 
+NAMES_OF_EMITTED_CODE = """
+    norm2 y_h x_h y_scalar x_scalar encode_i decode_i epsilon_3 index_h weight_h bias reduce_features
+    reduce_fixed fix_gauge activate SHAPES ALLOWED_h x n c y self torch F nn Tensor theta found left right
+    gate W_by_h W_mean p_y_h W_from_h values options
+""".split()
+
+
+@pytest.mark.parametrize("name", NAMES_OF_EMITTED_CODE)
+def test_spaces_and_parameters_may_be_called_like_anything_in_the_file(name: str) -> None:
+    spec = parse(
+        f"""spec s {{ space {name} = 3 : permute * scale  space i = 12 : fixed  space r = 3 : rotate
+              param W : {name} <- i   param {name} : {name}   param norm1 : {name}   param y_{name} : {name}
+              param V : i <- {name}   param M : r r   param U : [{name}, {name}, r]
+              metanet m {{ channels 1, 3  readout invariant -> 2  mix i encode(2) }} }}"""
+    )
+    module, group = module_of(spec), Group(spec)
+    layer = randomised(module.EquivariantLinear(2, 2, dtype=torch.float64))
+    assert equivariance_error(spec, layer) < 1e-10
+    net, theta = module.MetaNet(dtype=torch.float64), weights(spec, 2)
+    moved = group.act(group.sample(torch.Generator().manual_seed(0)), theta)
+    torch.testing.assert_close(net(moved), net(theta), rtol=1e-9, atol=1e-9)
+
+
+def test_a_space_called_bias_with_a_scattered_bias() -> None:
+    spec = parse("spec s { space bias = 3 : sign  param T : [bias, bias, bias, bias]  param v : bias }")
+    layer = module_of(spec).EquivariantLinear(1, 1)
+    basis = derive(spec)
+    assert sum(p.numel() for p in layer.parameters()) == total_dim(basis) + total_affine(basis)
+
+
+@pytest.mark.parametrize(
+    "declarations",
+    [
+        "space a[i] for i in 1..4 = 8 : fixed  param T : [a[1], a[2], a[3], a[4]]",
+        "space f = 64 : fixed { space g = 64 : fixed }  param W : f g",
+        "space t = 512 : dilate  space x = 64 : dilate  param W : t <- x",
+        "space a = 64 : permute  space k = 7 : fixed  param T : [a, k, k, k]  param S : [a, a, k, k]",
+        "space a = 64 : fixed  space b = 64 : fixed  param T : [a, b]",
+        "space a = 784 : fixed  space h = 8 : permute  space y = 9 : fixed param W : h <- a param V : y <- h",
+    ],
+)
+def test_default_mixing_bounds_what_is_built(declarations: str) -> None:
+    counts = parameter_counts(parse(f"spec s {{ {declarations} }}"))
+    assert counts["MetaNet"] < 2 * 16 * 16 * 2**15
+
+
+def test_coded_families_are_equivariant_in_odd_places() -> None:
+    for declarations in (
+        "space f = 9 : fixed { space g = 10 : fixed }  space h = 2 : permute param W : f g h param v : f",
+        "space t = 12 : dilate  space x = 9 : dilate  param W : t <- x  param v : t",
+        "space h = 2 : permute { space f = 12 : fixed  space q = 2 : linear }  param W : h f q  param v : h f",
+    ):
+        spec = parse(f"spec s {{ {declarations} }}")
+        free = [s.name for s in spec.spaces if s.size >= 9]
+        net = MetaNet(name="m", channels=(1, 2), mix=tuple(Mix(space=f, mode="encode", rank=2) for f in free))
+        module = module_of(spec.model_copy(update={"metanets": (net,)}))
+        layer = module.EquivariantLinear(2, 2, dtype=torch.float64)
+        assert equivariance_error(spec, randomised(layer)) < 1e-10
+        rank, count = family_rank(spec, module.EquivariantLinear(1, 1, dtype=torch.float64))
+        assert rank == count
+
+
+def test_several_networks_need_a_name() -> None:
+    spec = parse(
+        "spec s { space a = 2 : permute  param p : a  metanet one { channels 1, 2 } "
+        "metanet two { channels 1, 3  readout invariant -> 1 } }"
+    )
+    with pytest.raises(SymError, match="declares 2 networks"):
+        emit_source(spec)
+    with pytest.raises(SymError, match="no network `three`"):
+        emit_source(spec, "three")
+    assert "The network `two`" in emit_source(spec, "two")
+
+
+def test_the_file_says_which_parameters_no_invariant_sees() -> None:
+    spec = parse(
+        "spec s { space a = 2 : permute  space q = 3 : linear  param p : a  param v : q "
+        "metanet m { channels 1, 2  readout invariant -> 1 } }"
+    )
+    assert "No invariant of degree one or two sees v." in emit_source(spec)
+
+
+def test_a_gate_without_invariants_is_refused() -> None:
+    text = "spec s { space q = 3 : linear  param v : q  metanet m { channels 1, 2  activation gate } }"
+    with pytest.raises(SymError, match="`gate` needs an invariant"):
+        emit_source(parse(text))
+
+
 def test_a_spec_without_parameters_is_refused() -> None:
     with pytest.raises(SymError, match="no parameter"):
         emit_source(parse("spec s { }"))
@@ -224,6 +312,20 @@ def test_an_alpha_map_is_refused_plainly() -> None:
     )
     with pytest.raises(SymError, match="alpha"):
         emit_source(parse(text))
+
+
+def test_low_rank_factors_over_different_spaces_are_seen_beyond_their_means() -> None:
+    """B : o <- r and A : r <- i have no dual types; their second moments still meet."""
+    spec = parse(
+        "spec s { space o = 6 : permute  space i = 5 : permute  space r = 2 : linear  param B : o <- r "
+        "param A : r <- i  metanet m { channels 1, 8, 8  readout invariant -> 1 } }"
+    )
+    torch.manual_seed(0)
+    net, theta = module_of(spec).MetaNet(dtype=torch.float64), weights(spec, 1)
+    noise = torch.randn(1, 2, 5, dtype=torch.float64)
+    noise -= noise.mean(2, keepdim=True)
+    other = {**theta, "A": theta["A"] + noise}
+    assert float((net(other) - net(theta)).abs()) > 1e-4
 
 
 def test_an_invariant_readout_without_invariants_is_refused() -> None:

@@ -121,6 +121,48 @@ def test_mistakes_name_the_parameter_and_both_shapes(built) -> None:
         net({**theta, first.name: theta[first.name].double()})
 
 
+def test_batches_that_differ_and_things_that_are_no_tensors(built) -> None:
+    spec, module, net, theta = built
+    last = spec.parameters[-1].name
+    with pytest.raises(ValueError, match="the batch of the others"):
+        net({**theta, last: theta[last][:2]})
+    with pytest.raises(TypeError, match="must be a tensor, got list"):
+        net({**theta, last: [1.0]})
+    with pytest.raises(TypeError, match="expected a dict"):
+        net([1, 2])
+    with torch.autocast("cpu", dtype=torch.bfloat16), pytest.raises(TypeError, match="float64"):
+        net({**theta, last: theta[last].double()})
+    if hasattr(module, "InvariantReadout"):
+        with pytest.raises(KeyError, match="is missing"):
+            module.InvariantReadout(4, 2)({})
+
+
+META = {
+    "masked": "space h = 2 : permute  param W : [h, h]  param V : [h, h]",
+    "coded": "space x = 100 : fixed  space h = 3 : permute  param W : h <- x",
+    "epsilon": "space r = 4 : rotate  param M : r r  param v : r",
+}
+
+
+@pytest.mark.parametrize("kind", sorted(META))
+def test_modules_made_on_the_meta_device_can_be_filled(kind: str) -> None:
+    spec = parse(f"spec s {{ {META[kind]} }}")
+    module = module_of(spec)
+    torch.manual_seed(0)
+    net = module.MetaNet(dtype=torch.float64)
+    theta = weights(spec, 2)
+    for empty in (module.MetaNet(device="meta", dtype=torch.float64), _on_meta(module)):
+        filled = empty.to_empty(device="cpu")
+        filled.load_state_dict(net.state_dict())
+        for name, out in filled(theta).items():
+            close(out, net(theta)[name], 0)
+
+
+def _on_meta(module: ModuleType) -> torch.nn.Module:
+    with torch.device("meta"):
+        return module.MetaNet(dtype=torch.float64)
+
+
 def test_the_empty_batch(built) -> None:
     _, _, net, theta = built
     assert len(net({name: w[:0] for name, w in theta.items()})) == 0
@@ -169,7 +211,7 @@ def test_dead_neurons_and_all_zero_weights_give_finite_outputs_and_gradients() -
     torch.testing.assert_close(net(group.act(g, dead)), net(dead), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("scale", [1e-15, 1e-6, 1e6, 1e15])
+@pytest.mark.parametrize("scale", [1e-15, 1e-10, 1e-6, 1e6, 1e10, 1e15])
 def test_gradients_stay_finite_in_float32_at_any_scale(scale: float) -> None:
     spec = parse(
         "spec s { space i = 3 : fixed  space h = 4 : permute * scale(pre) * scale(post)  "

@@ -49,7 +49,7 @@ STAGES = {
     "checks": Stage("checks", below="errors spec orbit basis"),
     # Basis -> source text -> module
     "plan": Stage(
-        "factor plan plan.nodes plan.layout plan.mask plan.dual plan.gauge plan.codes plan.build",
+        "factor plan plan.nodes plan.layout plan.mask plan.dual plan.gauge plan.build plan.codes",
         below="errors spec basis",
     ),
     "codegen": Stage(

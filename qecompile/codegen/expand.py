@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from qecompile.codegen.reduce import epsilon_size
 from qecompile.codegen.writer import LETTERS, Variables, Writer
-from qecompile.identifiers import Names, identifier
+from qecompile.identifiers import Names
 from qecompile.plan.nodes import Epsilon, Plan, PlanType, Side
 
 
@@ -68,12 +68,17 @@ def _term(w: Writer, names: Names, t: PlanType, column: Side, offset: int, varia
             space = variables.spec.params[column.param].axes[s.axes[0]].space
             code = f"self.decode_{variables.short[space]}"
             expression = _define(
-                w, names, t, column, f'torch.einsum("{_decode(len(dims), k)}", {expression}, {code})'
+                w,
+                names,
+                variables,
+                t,
+                column,
+                f'torch.einsum("{_decode(len(dims), k)}", {expression}, {code})',
             )
             fresh = True
     for e in column.epsilons:
         call, dims = _insert_epsilon(expression, dims, e)
-        expression = _define(w, names, t, column, call)
+        expression = _define(w, names, variables, t, column, call)
         fresh = True
     axes = tuple(d for d in dims if d is not None)
     pairs = tuple(column.pairs)
@@ -93,10 +98,15 @@ def _decode(dims: int, k: int) -> str:
     return f"b{letters}c,z{letters[k]}->b{letters[:k]}z{letters[k + 1 :]}c"
 
 
-def _define(w: Writer, names: Names, t: PlanType, column: Side, call: str) -> str:
+def _define(w: Writer, names: Names, variables: Variables, t: PlanType, column: Side, call: str) -> str:
     """Give a decoded term a name of its own."""
-    name = names.fresh(f"{identifier(column.param)}_from_{t.name}")
-    w.line(f"{name} = {call}")
+    name = names.fresh(f"{variables.of[column.param]}_from_{t.name}")
+    if w.fits(f"{name} = {call}"):
+        w.line(f"{name} = {call}")
+    else:
+        w.line(f"{name} = (")
+        w.line(f"    {call}")
+        w.line(")")
     return name
 
 

@@ -7,24 +7,38 @@ contraction with the dual type (`plan/dual.py`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 
 from qecompile.codegen.linear import write_constants, write_unpacked
 from qecompile.codegen.reduce import reduce_constants, write_reduce
 from qecompile.codegen.writer import LETTERS, Variables, Writer
 from qecompile.plan.build import build_plan
-from qecompile.plan.dual import Pairing, pairings
-from qecompile.plan.gauge import GaugeStep, gauge_steps
+from qecompile.plan.dual import Moment, MomentPairing, Pairing, moment_pairings, pairings
+from qecompile.plan.gauge import GaugeStep, Use, gauge_steps
 from qecompile.plan.nodes import Code, Plan, PlanType
 from qecompile.signature import Signatures
 from qecompile.spec import Spec
 
-ROOT = '''
-def _root(total: Tensor, degree: int) -> Tensor:
-    """The root of a nonnegative tensor; 0 with a zero gradient where the tensor is 0."""
-    positive = total > 0
-    safe = torch.where(positive, total, 1.0)
-    return torch.where(positive, safe.sqrt() if degree == 2 else safe ** (1 / degree), 0.0)
+NORM = '''
+def _norm(charge: int, *sources: tuple[Tensor, tuple[int, ...]]) -> Tensor:
+    """What scales as s when every source scales as s ** charge: a root of their mean squares.
+
+    Each source comes with the axes to average over. The largest entry is divided out first, so that no
+    square overflows or vanishes; where all entries are 0, so is the norm, with a zero gradient.
+    """
+    sizes = [x.detach().abs().amax(axes) if axes else x.detach().abs() for x, axes in sources]
+    size = torch.stack(sizes).amax(0)
+    positive = size > 0
+    total = 0.0
+    for x, axes in sources:
+        unit = torch.where(positive, size, 1.0)
+        for axis in axes:
+            unit = unit.unsqueeze(axis)
+        square = (x / unit).square()
+        total = total + (square.mean(axes) if axes else square)
+    root = torch.where(positive, total, 1.0) ** (0.5 / charge)
+    return torch.where(positive, torch.where(positive, size, 1.0) ** (1 / charge) * root, 0.0)
 
 
 def _divide(x: Tensor, norm: Tensor) -> Tensor:
@@ -41,6 +55,7 @@ class InvariantPlan:
     gauge: tuple[GaugeStep, ...]
     plan: Plan
     pairs: tuple[Pairing, ...]
+    moments: tuple[MomentPairing, ...]
     shares_reduce: bool
 
     @property
@@ -51,38 +66,57 @@ class InvariantPlan:
     @property
     def count(self) -> int:
         """The number of groups of invariants, each of `features` values."""
-        return len(self.neutral) + len(self.pairs)
+        return len(self.neutral) + len(self.pairs) + len(self.moments)
+
+    @property
+    def moment_types(self) -> tuple[PlanType, ...]:
+        """The types whose second moments are taken, each once."""
+        return tuple(dict.fromkeys(m.type for pair in self.moments for m in pair))
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The parameters that no invariant sees, in order of their first type."""
+        seen = {row.param for t in self.read for row in t.rows}
+        rows = [row.param for t in self.plan.types for row in t.rows]
+        return tuple(dict.fromkeys(p for p in rows if p not in seen))
+
+    @property
+    def read(self) -> tuple[PlanType, ...]:
+        """The types that some invariant reads."""
+        keys = {t.key for t in self.neutral} | {t.key for p in self.pairs for t in (p.left, p.right)}
+        keys |= {m.type.key for pair in self.moments for m in pair}
+        return tuple(t for t in self.plan.types if t.key in keys and t.rows)
 
 
 def plan_invariants(spec: Spec, codes: tuple[Code, ...], layer: Plan) -> InvariantPlan:
     """The invariants of a spec's features; without scale charges they share the layer's reductions."""
     steps = gauge_steps(spec)
-    if not steps:
-        roots = Signatures(spec).roots
-        return InvariantPlan((), layer, pairings(layer, roots), True)
     ranks = {c.space: c.rank for c in codes}
-    fixed = Signatures(spec, ranks, frozenset((s.space, s.character) for s in steps))
-    plan = build_plan(fixed, codes)
-    return InvariantPlan(steps, plan, pairings(plan, fixed.roots), False)
+    signatures = Signatures(spec, ranks, frozenset((s.space, s.character) for s in steps))
+    plan = build_plan(signatures, codes) if steps else layer
+    pairs = pairings(plan, signatures.roots)
+    return InvariantPlan(steps, plan, pairs, moment_pairings(plan, pairs), not steps)
 
 
 def write_invariants(w: Writer, inv: InvariantPlan, variables: Variables) -> None:
     """The gauge, the reductions where they differ from the layer's, and the class `Invariants`."""
     if inv.gauge:
-        w.block(ROOT)
+        w.block(NORM)
         _write_gauge(w, inv.gauge, variables)
-        write_reduce(w, "reduce_fixed", inv.plan, variables)
+        write_reduce(w, "reduce_fixed", replace(inv.plan, types=inv.read), variables)
     w.line()
     w.line()
     w.line("class Invariants(nn.Module):")
     with w.indent():
-        w.line(f'"""{inv.count} times `features` invariants of feature tensors [B, *shape, channels].')
+        w.line(f'"""Invariants of features [B, *shape, channels]: {inv.count} times `features` of them.')
         w.line()
         if inv.gauge:
             w.line("The features are made free of scales first.")
         w.line("For each type that the group only permutes: the mean of a nonlinear map of its channels.")
         if inv.pairs:
             w.line("For the others: the contraction of the type with its dual.")
+        if inv.moments:
+            w.line("For vector axes without a dual type: the contraction of second moments.")
         w.line('"""')
         _write_class_init(w, inv, variables)
         _write_class_forward(w, inv, variables)
@@ -100,31 +134,34 @@ def _write_gauge(w: Writer, steps: tuple[GaugeStep, ...], variables: Variables) 
             w.line(f'{variables.of[p.name]} = x["{p.name}"]  # {variables.shape(p)}')
         for number, step in enumerate(steps):
             _write_step(w, step, f"norm{number + 1}", variables)
-        pairs = [f'"{name}": {variables.of[name]}' for name in spec.params if name in used]
-        w.call("return {**x, ", pairs, "}")
+        values = [variables.of[name] if name in used else f'x["{name}"]' for name in spec.params]
+        pairs = [f'"{name}": {value}' for name, value in zip(spec.params, values, strict=True)]
+        w.call("return {", pairs, "}")
 
 
 def _write_step(w: Writer, step: GaugeStep, norm: str, variables: Variables) -> None:
     character = variables.spec.space[step.space].characters[step.character]
-    sources = ", ".join(u.param for u in step.sources)
-    w.line(f"# {character.name} of {step.space}, from the mean squares of {sources}")
-    squares = []
-    for use in step.sources:
-        axes = range(len(variables.spec.params[use.param].axes))
-        over = [k + 1 for k in axes if k not in use.along]
-        term = f"{variables.of[use.param]}.square()"
-        if over:
-            term += f".mean({over[0] if len(over) == 1 else tuple(over)})"
-        kept = sorted(use.along)
-        if kept != list(use.along):
-            term += f".permute({', '.join(map(str, (0, *(kept.index(k) + 1 for k in use.along), -1)))})"
-        squares.append(term)
-    w.line(f"{norm} = _root({' + '.join(squares)}, {2 * abs(step.charge)})")
+    names = ", ".join(u.param for u in step.sources)
+    w.line(f"# {character.name} of {step.space}, from {names}")
+    sources = [_source(variables, use) for use in step.sources]
+    w.call(f"{norm} = _norm(", [str(abs(step.charge)), *sources], ")")
     for use in step.uses:
         variable = variables.of[use.param]
         factor = norm + _place(use.along, len(variables.spec.params[use.param].axes))
         power = use.charge if step.charge > 0 else -use.charge
         w.line(f"{variable} = {_without(variable, factor, power)}")
+
+
+def _source(variables: Variables, use: Use) -> str:
+    """A tensor with the axes that its norm averages over; the others stand as the norm has them."""
+    count = len(variables.spec.params[use.param].axes)
+    over = tuple(k + 1 for k in range(count) if k not in use.along)
+    kept = sorted(use.along)
+    if kept == list(use.along):
+        return f"({variables.of[use.param]}, {over})"
+    order = (0, *(k + 1 for k in use.along), *over, -1)
+    places = tuple(range(len(kept) + 1, count + 1))
+    return f"({variables.of[use.param]}.permute({', '.join(map(str, order))}), {places})"
 
 
 def _without(variable: str, factor: str, power: int) -> str:
@@ -163,6 +200,8 @@ def _write_class_init(w: Writer, inv: InvariantPlan, variables: Variables) -> No
         for pair in inv.pairs:
             w.line(_weight(f"left_{pair.left.name}", pair.left))
             w.line(_weight(f"right_{pair.left.name}", pair.right))
+        for t in inv.moment_types:
+            w.line(_weight(f"moment_{t.name}", t))
         write_constants(w, inv.plan, variables, ("encode",))
         w.line("self.reset_parameters()")
     w.line()
@@ -190,7 +229,9 @@ def _write_class_forward(w: Writer, inv: InvariantPlan, variables: Variables) ->
     w.line("def forward(self, x: dict[str, Tensor]) -> Tensor:")
     with w.indent():
         w.line(f'"""Features [B, *shape, channels] to invariants [B, {inv.count} * features]."""')
-        names = [f"x_{t.name}" for t in inv.plan.types if t.rows]
+        w.line("x = _check(x, self.channels, next(self.parameters()))")
+        types = inv.plan.types if inv.shares_reduce else inv.read
+        names = [f"x_{t.name}" for t in types if t.rows]
         arguments = ["fix_gauge(x)" if inv.gauge else "x"]
         arguments += [f"self.{c}" for c in reduce_constants(inv.plan, variables)]
         function = "reduce_features" if inv.shares_reduce else "reduce_fixed"
@@ -201,6 +242,8 @@ def _write_class_forward(w: Writer, inv: InvariantPlan, variables: Variables) ->
             w.line(f"found.append(F.silu({mixed}){_mean(len(t.axes))})")
         for pair in inv.pairs:
             _write_pair(w, pair)
+        for moments in inv.moments:
+            _write_moments(w, *moments)
         w.line("return torch.cat(found, dim=-1)")
 
 
@@ -226,3 +269,21 @@ def _write_pair(w: Writer, pair: Pairing) -> None:
     if pair.match != tuple(range(len(pair.match))):
         right += f".permute({', '.join(map(str, (0, *(k + 1 for k in pair.match), -1)))})"
     w.line(f"found.append((left * {right}){_mean(len(pair.left.axes))}.asinh())")
+
+
+def _write_moments(w: Writer, left: Moment, right: Moment) -> None:
+    w.line(f"left = {_second_moment(w, 'left', left)}")
+    w.line(f"right = {_second_moment(w, 'right', right)}")
+    w.line(f"found.append((left * right){_mean(len(left.parents) + 2)}.asinh())")
+
+
+def _second_moment(w: Writer, name: str, m: Moment) -> str:
+    """Its square, averaged over all axes but the vector axis and its ancestors: [B, *ancestors, d, d, F]."""
+    w.line(f"{name} = {_apply(m.type, f'moment_{m.type.name}')}")
+    letters = LETTERS[: len(m.type.axes)]
+    kept = "".join(letters[k] for k in m.parents)
+    first, second = letters[m.strand], "z"
+    other = letters.replace(first, second)
+    averaged = [a.size for k, a in enumerate(m.type.axes) if k != m.strand and k not in m.parents]
+    divisor = f" / {prod(averaged)}" if averaged else ""
+    return f'torch.einsum("b{letters}f,b{other}f->b{kept}{first}{second}f", {name}, {name}){divisor}'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import groupby
 
 from qecompile.codegen.expand import write_expand
 from qecompile.codegen.reduce import epsilon_names, reduce_constants
@@ -29,6 +30,10 @@ def write_linear(w: Writer, plan: Plan, variables: Variables) -> None:
         w.line('"""')
         _write_init(w, plan, variables)
         _write_reset(w, plan, variables)
+        w.line()
+        w.line("def extra_repr(self) -> str:")
+        w.line('    """What `print` shows."""')
+        w.line('    return f"{self.in_channels}, {self.out_channels}, bias={self.bias is not None}"')
         _write_forward(w, plan, variables)
 
 
@@ -40,12 +45,21 @@ def _write_mask(w: Writer, t: PlanType) -> None:
     w.line()
     w.line()
     w.line(f"# Which rows meet which columns in type {t.name}; the others would repeat a map, or are none.")
-    w.line(f"ALLOWED_{t.name} = (")
-    with w.indent():
-        for row in range(batches * height):
-            marks = "".join("x" if row * width + k in allowed else "." for k in range(width))
-            w.line(f'"{marks}",')
-    w.line(")")
+    marks = (
+        "".join("x" if row * width + k in allowed else "." for k in range(width))
+        for row in range(batches * height)
+    )
+    w.filled(f"ALLOWED_{t.name} = [", repeated([f'"{row}"' for row in marks]), "]")
+
+
+def repeated(items: list[str]) -> list[str]:
+    """The items of a display, runs of equal ones written once, as in `*["x."] * 3`.
+
+    >>> repeated(["a", "b", "b", "b", "c"])
+    ['a', '*[b] * 3', 'c']
+    """
+    runs = [(item, len(list(group))) for item, group in groupby(items)]
+    return [item if count == 1 else f"*[{item}] * {count}" for item, count in runs]
 
 
 def _signature(w: Writer, options: list[str]) -> None:
@@ -70,7 +84,7 @@ def _write_init(w: Writer, plan: Plan, variables: Variables) -> None:
     with w.indent():
         w.line("super().__init__()")
         w.line("self.in_channels, self.out_channels = in_channels, out_channels")
-        w.line("options = {'device': device, 'dtype': dtype}".replace("'", '"'))
+        w.line('options = {"device": device, "dtype": dtype}')
         for t in plan.types:
             if t.rows:
                 w.line(f"# {describe(t, variables)}")
@@ -83,14 +97,14 @@ def _write_init(w: Writer, plan: Plan, variables: Variables) -> None:
                 w.line(_parameter(t))
                 if t.mask is not None:
                     numbers = f"_numbered(ALLOWED_{t.name}, device)"
-                    w.line(f'self.register_buffer("index_{t.name}", {numbers}, persistent=False)')
+                    w.line(f'self.register_buffer("index_{t.name}", {numbers})')
         if plan.affine:
             w.line(f"values = torch.empty({len(plan.affine)}, out_channels, **options)")
             w.line("self.bias = nn.Parameter(values) if bias else None")
         else:
             w.line("self.bias = None  # no parameter has an invariant")
         if _scattered_bias(plan):
-            w.line(f'self.register_buffer("index_bias", {_bias_index(plan)}, persistent=False)')
+            w.line(f'self.register_buffer("bias_index", {_bias_index(plan)})')
         write_constants(w, plan, variables, ("encode", "decode"))
         w.line("self.reset_parameters()")
 
@@ -147,13 +161,13 @@ def write_constants(w: Writer, plan: Plan, variables: Variables, sides: tuple[st
         for side in sides:
             if code.mode == "encode":
                 made = f"_cosines({code.size}, {code.rank}, **options)"
-                w.line(f'self.register_buffer("{side}_{short}", {made}, persistent=False)')
+                w.line(f'self.register_buffer("{side}_{short}", {made})')
             else:
                 made = f"torch.empty({code.size}, {code.rank}, **options)"
                 w.line(f"self.{side}_{short} = nn.Parameter({made})")
     for name in epsilon_names(s for t in plan.types for s in (*t.rows, *t.columns)):
         made = f"_levi_civita({name.removeprefix('epsilon_')}, **options)"
-        w.line(f'self.register_buffer("{name}", {made}, persistent=False)')
+        w.line(f'self.register_buffer("{name}", {made})')
 
 
 def _write_reset(w: Writer, plan: Plan, variables: Variables) -> None:
@@ -180,7 +194,7 @@ def _write_reset(w: Writer, plan: Plan, variables: Variables) -> None:
 def _write_fill(w: Writer, t: PlanType, v: Variances) -> None:
     columns = [f"({size}, {_number(main)}, {_number(other)})" for size, main, other in v.columns]
     rows = [f"({size}, {plain})" for size, plain in v.rows]
-    mask = "" if t.mask is None else f"self.index_{t.name}"
+    mask = "" if t.mask is None else f"ALLOWED_{t.name}"
     _write_fill_call(w, f"self.weight_{t.name}", "self.in_channels", rows, columns, mask)
 
 
@@ -199,7 +213,9 @@ def _write_factors(w: Writer, t: PlanType, v: Variances, rank: int) -> None:
 def _write_fill_call(
     w: Writer, weight: str, channels: str, rows: list[str], columns: list[str], mask: str
 ) -> None:
-    short = [weight, channels, f"[{', '.join(rows)}]", f"[{', '.join(columns)}]"] + ([mask] if mask else [])
+    short = [weight, channels, f"[{', '.join(repeated(rows))}]", f"[{', '.join(repeated(columns))}]"] + (
+        [mask] if mask else []
+    )
     if w.fits(f"_fill({', '.join(short)})"):
         w.line(f"_fill({', '.join(short)})")
         return
@@ -207,10 +223,10 @@ def _write_fill_call(
     with w.indent():
         w.line(f"{weight},")
         w.line(f"in_channels={channels},")
-        w.filled("rows=[", rows, "],")
-        w.filled("columns=[", columns, "],")
+        w.filled("rows=[", repeated(rows), "],")
+        w.filled("columns=[", repeated(columns), "],")
         if mask:
-            w.line(f"index={mask},")
+            w.line(f"allowed={mask},")
     w.line(")")
 
 
@@ -257,12 +273,12 @@ def _write_mix(w: Writer, t: PlanType, plan: Plan, variables: Variables) -> None
     comment = f"[{', '.join(['B', *axes, times_c(t.width, 'n')])}]"
     bias = "self.bias.flatten()"
     if _scattered_bias(plan):
-        bias = "torch.cat((self.bias, self.bias.new_zeros(1, n)))[self.index_bias].flatten()"
+        bias = "torch.cat((self.bias, self.bias.new_zeros(1, n)))[self.bias_index].flatten()"
     if not t.rows:
         source = next(iter(variables.spec.params))
         w.line(f'y_{t.name} = x["{source}"].new_zeros(x["{source}"].shape[0], {_product(t.width, "n")})')
     else:
-        w.line(f"y_{t.name} = {_matmul(t, plan)}  # {comment}")
+        w.commented(f"y_{t.name} = {_matmul(t, plan)}", comment)
     if t.key == () and plan.affine:
         w.line("if self.bias is not None:")
         with w.indent():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from qecompile.activations import FUNCTIONS, Function, choose_activation
 from qecompile.codegen.expand import channel_slice
 from qecompile.codegen.invariant import InvariantPlan
-from qecompile.codegen.writer import Variables, Writer
+from qecompile.codegen.writer import Writer
 from qecompile.errors import Diagnostic, SymError
 from qecompile.spec import MetaNet, Spec
 
@@ -63,7 +63,7 @@ def _signed_square(x: Tensor) -> Tensor:
 '''
 
 
-def write_activation(w: Writer, spec: Spec, chosen: Activations, variables: Variables) -> None:
+def write_activation(w: Writer, spec: Spec, chosen: Activations) -> None:
     """The function `activate`, or the class `Activation` where something is gated."""
     if any(f is not None and f.name == "signed_square" for f in chosen.of.values()):
         w.block(SIGNED_SQUARE)
@@ -72,7 +72,7 @@ def write_activation(w: Writer, spec: Spec, chosen: Activations, variables: Vari
     if not chosen.gated:
         w.line("def activate(x: dict[str, Tensor]) -> dict[str, Tensor]:")
         with w.indent():
-            w.line('"""The nonlinearity that the group allows on each tensor; none where it allows none."""')
+            w.line('"""The nonlinearity that the group allows on each tensor, if any."""')
             pairs = [f'"{n}": {f.source.format(_item(n))}' for n, f in chosen.of.items() if f]
             w.call("return {", pairs, "}")
         return
@@ -166,7 +166,8 @@ def write_metanet(w: Writer, net: MetaNet, chosen: Activations) -> None:
     """The class `MetaNet`: layers, activations between them, and a readout."""
     steps = list(zip(net.channels, net.channels[1:], strict=False))
     first = net.channels[0]
-    kind = f"an invariant readout of {net.outputs} numbers" if net.outputs else "an equivariant readout"
+    count = f"{net.outputs} number{'s' if net.outputs != 1 else ''}"
+    kind = f"an invariant readout of {count}" if net.outputs else "an equivariant readout"
     w.line()
     w.line()
     w.line("class MetaNet(nn.Module):")

@@ -77,7 +77,7 @@ def write_reduce(w: Writer, name: str, plan: Plan, variables: Variables) -> None
 def write_input(w: Writer, name: str, parts: list[str], comment: str) -> None:
     """One tensor from its parts, side by side in the channels."""
     if len(parts) == 1:
-        w.line(f"{name} = {parts[0]}  # {comment}")
+        w.commented(f"{name} = {parts[0]}", comment)
     else:
         w.call(f"{name} = torch.cat((", parts, "), dim=-1)", comment)
 

@@ -5,14 +5,24 @@ from __future__ import annotations
 CHECK = '''
 def _check(x: dict[str, Tensor], channels: int | None, like: Tensor) -> dict[str, Tensor]:
     """Give back `x` if every tensor is there with its shape and dtype, else say which one is not."""
+    if not isinstance(x, dict):
+        raise TypeError(f"expected a dict of tensors by parameter name, got {type(x).__name__}")
+    batch = None
     for name, shape in SHAPES.items():
         if name not in x:
             raise KeyError(f"parameter {name} of shape {list(shape)} is missing; given: {sorted(x)}")
+        if not isinstance(x[name], Tensor):
+            raise TypeError(f"parameter {name} must be a tensor, got {type(x[name]).__name__}")
         tail = shape if channels is None else (*shape, channels)
-        if tuple(x[name].shape[1:]) != tail or x[name].dim() != len(tail) + 1:
+        if x[name].dim() != len(tail) + 1 or tuple(x[name].shape[1:]) != tail:
             wanted = ", ".join(map(str, ("B", *tail)))
             raise ValueError(f"parameter {name}: expected shape [{wanted}], got {list(x[name].shape)}")
-        if x[name].dtype != like.dtype and not torch.is_autocast_enabled(x[name].device.type):
+        batch = x[name].shape[0] if batch is None else batch
+        if x[name].shape[0] != batch:
+            wanted, given = [batch, *tail], list(x[name].shape)
+            raise ValueError(f"parameter {name}: expected the batch of the others, {wanted}, got {given}")
+        mixed = torch.is_autocast_enabled(x[name].device.type) and x[name].dtype != torch.float64
+        if x[name].dtype != like.dtype and not mixed:
             raise TypeError(
                 f"parameter {name} of shape {list(x[name].shape)} is {x[name].dtype}; "
                 f"the module, with {name} of shape {list(shape)}, is {like.dtype}"
@@ -29,12 +39,13 @@ def _fill(
     in_channels: int,
     rows: list[tuple[int, bool]],
     columns: list[tuple[int, float, float]],
-    index: Tensor | None = None,
+    allowed: list[str] | None = None,
 ) -> None:
     """Draw a type's matrix. Rows: (multiplicity, plain); columns: (multiplicity, main, other variance).
 
     A weight between a plain row and a column has that column's main variance, where it has one, and
-    its other variance elsewhere, divided by the number of input channels.
+    its other variance elsewhere, divided by the number of input channels. With `allowed`, the weights
+    are those of the marked entries, in their order.
     """
     options = {"device": weight.device, "dtype": weight.dtype}
     plain = torch.cat([torch.full((size,), float(p), **options) for size, p in rows])[:, None]
@@ -44,23 +55,26 @@ def _fill(
     std = ((is_main * main + (1 - is_main) * other) / in_channels).sqrt()
     with torch.no_grad():
         weight.normal_()
-        if index is None:
+        if allowed is None:
             inner, outer = weight.shape[-2] // std.shape[0], weight.shape[-1] // std.shape[1]
             weight.mul_(std.repeat_interleave(inner, 0).repeat_interleave(outer, 1))
         else:
-            place = (index < len(weight)).nonzero().flatten() % std.numel()
-            weight.mul_(std.flatten()[place, None, None])
+            marks = enumerate("".join(allowed))
+            place = [k % std.numel() for k, mark in marks if mark == "x"]
+            weight.mul_(std.flatten()[torch.tensor(place, device=weight.device), None, None])
 '''
 
 MASKED = '''
-def _numbered(rows: tuple[str, ...], device: torch.device | str | None) -> Tensor:
-    """The number of each allowed entry, in row-major order; disallowed ones get the next number."""
+def _numbered(rows: list[str], device: torch.device | str | None) -> Tensor:
+    """The number of each allowed entry, row by row; disallowed ones get the next number."""
     allowed = torch.tensor([mark == "x" for row in rows for mark in row], device=device)
     return torch.where(allowed, allowed.cumsum(0) - 1, allowed.sum())
 
 
-def _assemble(weight: Tensor, index: Tensor, own: tuple[int, ...], height: int, width: int) -> Tensor:
-    """Weights [count, C, n] at their places in matrices [*own, height * C, width * n], zero elsewhere."""
+def _assemble(
+    weight: Tensor, index: Tensor, own: tuple[int, ...], height: int, width: int
+) -> Tensor:
+    """Put weights [count, C, n] at their places in matrices [*own, height * C, width * n]."""
     channels, n = weight.shape[1:]
     full = torch.cat((weight, weight.new_zeros(1, channels, n)))[index]
     full = full.view(*own, height, width, channels, n).transpose(-3, -2)

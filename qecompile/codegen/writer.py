@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -22,6 +23,14 @@ class Writer:
     def line(self, text: str = "") -> None:
         """Add one line at the current indentation."""
         self._lines.append("    " * self._depth + text if text else "")
+
+    def commented(self, text: str, comment: str) -> None:
+        """Add one line with a comment behind it, or above where both do not fit."""
+        if self.fits(f"{text}  # {comment}"):
+            self.line(f"{text}  # {comment}")
+        else:
+            self.line(f"# {comment}")
+            self.line(text)
 
     def lines(self, texts: Iterable[str]) -> None:
         """Add several lines."""
@@ -85,13 +94,21 @@ class Writer:
         return "\n".join(self._lines).strip("\n") + "\n"
 
 
+TAKEN = ("x", "n", "self", "torch", "Tensor", "SHAPES", "reduce_features")
+OWN_FAMILIES = re.compile(r"_|(x|y|encode|decode|epsilon|ALLOWED)_|norm\d")
+
+
 class Variables:
-    """The Python variable of every parameter and the short name of every space of a spec."""
+    """The Python variable of every parameter and the short name of every space of a spec.
+
+    Emitted functions have local names of their own: `x_` and `y_` with a type, `norm1`, constants. A
+    parameter that is called like one of those gets the prefix `p_`, which none of them has.
+    """
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        names = Names(("x", "y", "n", "c", "self", "torch", "nn", "F", "Tensor", "math", "theta"))
-        self.of = {p.name: names.fresh(p.name) for p in spec.parameters}
+        names = Names(TAKEN)
+        self.of = {p.name: names.fresh(_apart(identifier(p.name))) for p in spec.parameters}
         shorts = Names()
         self.short = {s.name: shorts.fresh(s.name) for s in spec.spaces}
 
@@ -100,9 +117,9 @@ class Variables:
         return f"[{', '.join(['B', *(self.short[a.space] for a in param.axes), channels])}]"
 
 
-def safe(name: str) -> str:
-    """A name for use inside a longer identifier."""
-    return identifier(name).strip("_")
+def _apart(name: str) -> str:
+    """The name, out of the way of what emitted functions call their own."""
+    return f"p_{name}" if OWN_FAMILIES.match(name) or name in TAKEN else name
 
 
 def times_c(count: int, channels: str) -> str:

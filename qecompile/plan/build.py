@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
 from qecompile.factor import Arm, LocalType, Mask, triples
 from qecompile.identifiers import Names
-from qecompile.plan.layout import Legs, draft_side, layout, reordered, type_axes
+from qecompile.plan.layout import Legs, draft_side, layout, reordered, spread_size, type_axes
 from qecompile.plan.mask import Condition, block_mask, entry_mask
 from qecompile.plan.nodes import Code, Plan, PlanType, TypeKey
 from qecompile.signature import Half, Placed, Signatures
@@ -88,7 +89,30 @@ def build_plan(signatures: Signatures, codes: tuple[Code, ...] = (), context_ran
         if key == ():
             affine = builder.affine(built)
         types.append(built)
-    return Plan(tuple(types), affine, codes, context_rank)
+    plan = Plan(tuple(types), affine, codes)
+    context = plan.invariant
+    if context_rank is None or context is None or context_rank >= min(context.height, context.width):
+        return plan  # as many features as rows or columns say no less than the matrix itself
+    return replace(plan, context_rank=context_rank)
+
+
+def estimate_weights(signatures: Signatures) -> int:
+    """Weights of the layer for one pair of channels, or a little more: masks are not looked at."""
+    tables = _tables(signatures)
+    heights: dict[TypeKey, int] = {}
+    widths: dict[TypeKey, int] = {}
+    for param, placed in signatures.halves.items():
+        for found, source in ((heights, True), (widths, False)):
+            for key, draft in _drafts(param, placed, tables, source=source):
+                arms = {root: (piece.arm, placed[root].positions) for root, piece in draft.pieces.items()}
+                size = spread_size(Legs(param, arms, {}), signatures)
+                found[key] = found.get(key, 0) + size
+    total = 0
+    for key, height in heights.items():
+        axes, _ = type_axes(key, signatures)
+        own = prod(a.size for a in axes if a.role == "each")
+        total += own * height * widths.get(key, 0)
+    return total
 
 
 def _tables(signatures: Signatures) -> dict[str, Table]:

@@ -3,10 +3,11 @@
 *Statement* (theory.md, section 2). Let a tensor x carry charge c of one character on one axis, no other
 charge, and no `linear` axis. T = the mean of x^2 over every axis but those that the character depends on
 (the axis itself for `scale`; its ancestors only, for `dilate`) then satisfies T(g.x) = s^(2c) T(x), since
-permutations permute, signs square away and rotations keep norms. So any tensor of charge e times
-T^(-e/2c) is free of the character, exactly; where T = 0 the product is defined as 0, which is invariant
-too. Solving one character can make another tensor a source for the next: for a ReLU network the rows of
-the first layer fix the first hidden space, those of the second then the second.
+permutations permute, signs square away and rotations keep norms. With the norm r = T^(1/2c), which scales
+as s, any tensor of charge e divided by r^e is free of the character, exactly; where r = 0 the quotient is
+defined as 0, which is invariant too. Solving one character can make another tensor a source for the
+next: for a ReLU network the rows of the first layer fix the first hidden space, those of the second then
+the second.
 """
 
 from __future__ import annotations

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 from qecompile.factor import Arm, TypeAxis
 from qecompile.plan.nodes import Epsilon, PlanAxis, Side, Spread, TypeKey
-from qecompile.signature import Node, Signatures
+from qecompile.signature import Signatures, preorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +41,17 @@ def type_axes(key: TypeKey, signatures: Signatures) -> tuple[list[PlanAxis], dic
     offsets: dict[str, int] = {}
     for root, kind in key:
         offsets[root] = len(axes)
-        nodes = {node.number: node for node in _preorder(signatures.roots[root])}
+        nodes = {node.number: node for node in preorder(signatures.roots[root])}
         for axis in kind.axes:
             space = signatures.names[root][axis.node]
             parent = axis.parent + offsets[root] if axis.parent >= 0 else -1
-            axes.append(PlanAxis(space, nodes[axis.node].size, axis.role, parent, _is_neutral(axis)))
+            size = nodes[axis.node].size
+            axes.append(PlanAxis(space, size, axis.role, parent, _is_neutral(axis), axis.contra))
     return axes, offsets
 
 
 def _is_neutral(axis: TypeAxis) -> bool:
     return not any(axis.charges) and not any(any(c) for c in axis.fibre)
-
-
-def _preorder(node: Node) -> list[Node]:
-    return [node, *(below for child in node.children for below in _preorder(child))]
 
 
 def draft_side(legs: Legs, axes: Sequence[PlanAxis], signatures: Signatures) -> Side:
@@ -70,15 +68,27 @@ def draft_side(legs: Legs, axes: Sequence[PlanAxis], signatures: Signatures) -> 
             Epsilon(tuple(positions[j] for j in group), tuple(offset + k for k in type_axes))
             for group, type_axes in arm.epsilons
         ]
-    shape = signatures.spec.params[legs.param].shape
-    spaces = [a.space for a in signatures.spec.params[legs.param].axes]
-    spread = tuple(
-        Spread(group, signatures.code_of(spaces[group[0]]) if coded else shape[group[0]], coded)
-        for group, coded in legs.groups()
-    )
+    spread = _spreads(legs, signatures)
     return Side(
         legs.param, tuple(through), tuple(sorted(pooled)), spread, tuple(sorted(pairs)), tuple(epsilons)
     )
+
+
+def _spreads(legs: Legs, signatures: Signatures) -> tuple[Spread, ...]:
+    param = signatures.spec.params[legs.param]
+    return tuple(
+        Spread(
+            group,
+            signatures.code_of(param.axes[group[0]].space) if coded else param.shape[group[0]],
+            coded,
+        )
+        for group, coded in legs.groups()
+    )
+
+
+def spread_size(legs: Legs, signatures: Signatures) -> int:
+    """The multiplicity of a row or column: how many channels it makes of one."""
+    return prod(s.size for s in _spreads(legs, signatures))
 
 
 def layout(count: int, sides: Sequence[Side]) -> tuple[int, ...]:

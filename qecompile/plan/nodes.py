@@ -19,13 +19,17 @@ TypeKey = tuple[tuple[str, LocalType], ...]
 
 @dataclass(frozen=True, slots=True)
 class PlanAxis:
-    """An axis of an intermediate type: its space, size and role; `parent` is -1 or another axis."""
+    """An axis of an intermediate type: its space, size and role; `parent` is -1 or another axis.
+
+    `neutral` says that no charge acts on it, `contra` that M^-T does.
+    """
 
     space: str
     size: int
     role: AxisRole
     parent: int
     neutral: bool
+    contra: bool = False
 
 
 @dataclass(frozen=True, slots=True)

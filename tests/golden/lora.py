@@ -8,7 +8,7 @@
 # and 0 in the bias for every output channel.
 #   mix out encode(6): 32 values through 6 cosines of the position.
 #   mix in lowrank(4): 32 values through 4 learned codes.
-# MetaNet: 6,912 parameters.
+# MetaNet: 8,960 parameters.
 
 from __future__ import annotations
 
@@ -27,14 +27,24 @@ SHAPES: dict[str, tuple[int, ...]] = {
 
 def _check(x: dict[str, Tensor], channels: int | None, like: Tensor) -> dict[str, Tensor]:
     """Give back `x` if every tensor is there with its shape and dtype, else say which one is not."""
+    if not isinstance(x, dict):
+        raise TypeError(f"expected a dict of tensors by parameter name, got {type(x).__name__}")
+    batch = None
     for name, shape in SHAPES.items():
         if name not in x:
             raise KeyError(f"parameter {name} of shape {list(shape)} is missing; given: {sorted(x)}")
+        if not isinstance(x[name], Tensor):
+            raise TypeError(f"parameter {name} must be a tensor, got {type(x[name]).__name__}")
         tail = shape if channels is None else (*shape, channels)
-        if tuple(x[name].shape[1:]) != tail or x[name].dim() != len(tail) + 1:
+        if x[name].dim() != len(tail) + 1 or tuple(x[name].shape[1:]) != tail:
             wanted = ", ".join(map(str, ("B", *tail)))
             raise ValueError(f"parameter {name}: expected shape [{wanted}], got {list(x[name].shape)}")
-        if x[name].dtype != like.dtype and not torch.is_autocast_enabled(x[name].device.type):
+        batch = x[name].shape[0] if batch is None else batch
+        if x[name].shape[0] != batch:
+            wanted, given = [batch, *tail], list(x[name].shape)
+            raise ValueError(f"parameter {name}: expected the batch of the others, {wanted}, got {given}")
+        mixed = torch.is_autocast_enabled(x[name].device.type) and x[name].dtype != torch.float64
+        if x[name].dtype != like.dtype and not mixed:
             raise TypeError(
                 f"parameter {name} of shape {list(x[name].shape)} is {x[name].dtype}; "
                 f"the module, with {name} of shape {list(shape)}, is {like.dtype}"
@@ -50,12 +60,13 @@ def _fill(
     in_channels: int,
     rows: list[tuple[int, bool]],
     columns: list[tuple[int, float, float]],
-    index: Tensor | None = None,
+    allowed: list[str] | None = None,
 ) -> None:
     """Draw a type's matrix. Rows: (multiplicity, plain); columns: (multiplicity, main, other variance).
 
     A weight between a plain row and a column has that column's main variance, where it has one, and
-    its other variance elsewhere, divided by the number of input channels.
+    its other variance elsewhere, divided by the number of input channels. With `allowed`, the weights
+    are those of the marked entries, in their order.
     """
     options = {"device": weight.device, "dtype": weight.dtype}
     plain = torch.cat([torch.full((size,), float(p), **options) for size, p in rows])[:, None]
@@ -65,12 +76,13 @@ def _fill(
     std = ((is_main * main + (1 - is_main) * other) / in_channels).sqrt()
     with torch.no_grad():
         weight.normal_()
-        if index is None:
+        if allowed is None:
             inner, outer = weight.shape[-2] // std.shape[0], weight.shape[-1] // std.shape[1]
             weight.mul_(std.repeat_interleave(inner, 0).repeat_interleave(outer, 1))
         else:
-            place = (index < len(weight)).nonzero().flatten() % std.numel()
-            weight.mul_(std.flatten()[place, None, None])
+            marks = enumerate("".join(allowed))
+            place = [k % std.numel() for k, mark in marks if mark == "x"]
+            weight.mul_(std.flatten()[torch.tensor(place, device=weight.device), None, None])
 
 
 def _cosines(
@@ -128,8 +140,8 @@ class EquivariantLinear(nn.Module):
         # B -> B
         self.weight_out_rank = nn.Parameter(torch.empty(in_channels, out_channels, **options))
         self.bias = None  # no parameter has an invariant
-        self.register_buffer("encode_out", _cosines(32, 6, **options), persistent=False)
-        self.register_buffer("decode_out", _cosines(32, 6, **options), persistent=False)
+        self.register_buffer("encode_out", _cosines(32, 6, **options))
+        self.register_buffer("decode_out", _cosines(32, 6, **options))
         self.encode_in_ = nn.Parameter(torch.empty(32, 4, **options))
         self.decode_in_ = nn.Parameter(torch.empty(32, 4, **options))
         self.reset_parameters()
@@ -142,6 +154,10 @@ class EquivariantLinear(nn.Module):
         _fill(self.weight_out_rank, self.in_channels, [(1, True)], [(1, 4 / 5, 1 / 180)])
         nn.init.normal_(self.encode_in_)
         nn.init.normal_(self.decode_in_)
+
+    def extra_repr(self) -> str:
+        """What `print` shows."""
+        return f"{self.in_channels}, {self.out_channels}, bias={self.bias is not None}"
 
     def forward(self, x: dict[str, Tensor]) -> dict[str, Tensor]:
         """Map features [B, *shape, in_channels] to [B, *shape, out_channels], by parameter name."""
@@ -156,7 +172,9 @@ class EquivariantLinear(nn.Module):
         y_rank_in = x_rank_in @ self.weight_rank_in  # [B, rank, in_, n]
         y_out_rank = x_out_rank @ self.weight_out_rank  # [B, out, rank, n]
         # B: [B, out, rank, n]
-        B_from_rank_2 = torch.einsum("bijc,zj->bizc", y_rank_2.unflatten(-1, (6, n)), self.decode_out)
+        B_from_rank_2 = (
+            torch.einsum("bijc,zj->bizc", y_rank_2.unflatten(-1, (6, n)), self.decode_out)
+        )
         B = B_from_rank_2.permute(0, 2, 1, -1) + y_out_rank
         # A: [B, rank, in_, n]
         A_from_rank = torch.einsum("bijc,zj->bizc", y_rank.unflatten(-1, (4, n)), self.decode_in_)
@@ -165,10 +183,11 @@ class EquivariantLinear(nn.Module):
 
 
 class Invariants(nn.Module):
-    """1 times `features` invariants of feature tensors [B, *shape, channels].
+    """Invariants of features [B, *shape, channels]: 3 times `features` of them.
 
     For each type that the group only permutes: the mean of a nonlinear map of its channels.
     For the others: the contraction of the type with its dual.
+    For vector axes without a dual type: the contraction of second moments.
     """
 
     def __init__(
@@ -180,11 +199,15 @@ class Invariants(nn.Module):
     ) -> None:
         super().__init__()
         self.channels, self.features = channels, features
-        self.count = 1 * features
+        self.count = 3 * features
         options = {"device": device, "dtype": dtype}
         self.left_rank = nn.Parameter(torch.empty(4 * channels, features, **options))
         self.right_rank = nn.Parameter(torch.empty(6 * channels, features, **options))
-        self.register_buffer("encode_out", _cosines(32, 6, **options), persistent=False)
+        self.moment_rank_in = nn.Parameter(torch.empty(channels, features, **options))
+        self.moment_rank_2 = nn.Parameter(torch.empty(6 * channels, features, **options))
+        self.moment_out_rank = nn.Parameter(torch.empty(channels, features, **options))
+        self.moment_rank = nn.Parameter(torch.empty(4 * channels, features, **options))
+        self.register_buffer("encode_out", _cosines(32, 6, **options))
         self.encode_in_ = nn.Parameter(torch.empty(32, 4, **options))
         self.reset_parameters()
 
@@ -199,7 +222,8 @@ class Invariants(nn.Module):
                 nn.init.normal_(parameter, std=parameter.shape[-2] ** -0.5)
 
     def forward(self, x: dict[str, Tensor]) -> Tensor:
-        """Features [B, *shape, channels] to invariants [B, 1 * features]."""
+        """Features [B, *shape, channels] to invariants [B, 3 * features]."""
+        x = _check(x, self.channels, next(self.parameters()))
         (
             x_rank, x_rank_2, x_rank_in, x_out_rank,
         ) = reduce_features(x, self.encode_out, self.encode_in_)
@@ -207,6 +231,16 @@ class Invariants(nn.Module):
         left = x_rank @ self.left_rank
         right = x_rank_2 @ self.right_rank
         found.append((left * right).mean(1).asinh())
+        left = x_rank_in @ self.moment_rank_in
+        left = torch.einsum("bijf,bzjf->bizf", left, left) / 32
+        right = x_rank_2 @ self.moment_rank_2
+        right = torch.einsum("bif,bzf->bizf", right, right)
+        found.append((left * right).mean((1, 2)).asinh())
+        left = x_out_rank @ self.moment_out_rank
+        left = torch.einsum("bijf,bizf->bjzf", left, left) / 32
+        right = x_rank @ self.moment_rank
+        right = torch.einsum("bif,bzf->bizf", right, right)
+        found.append((left * right).mean((1, 2)).asinh())
         return torch.cat(found, dim=-1)
 
 

@@ -25,14 +25,24 @@ SHAPES: dict[str, tuple[int, ...]] = {
 
 def _check(x: dict[str, Tensor], channels: int | None, like: Tensor) -> dict[str, Tensor]:
     """Give back `x` if every tensor is there with its shape and dtype, else say which one is not."""
+    if not isinstance(x, dict):
+        raise TypeError(f"expected a dict of tensors by parameter name, got {type(x).__name__}")
+    batch = None
     for name, shape in SHAPES.items():
         if name not in x:
             raise KeyError(f"parameter {name} of shape {list(shape)} is missing; given: {sorted(x)}")
+        if not isinstance(x[name], Tensor):
+            raise TypeError(f"parameter {name} must be a tensor, got {type(x[name]).__name__}")
         tail = shape if channels is None else (*shape, channels)
-        if tuple(x[name].shape[1:]) != tail or x[name].dim() != len(tail) + 1:
+        if x[name].dim() != len(tail) + 1 or tuple(x[name].shape[1:]) != tail:
             wanted = ", ".join(map(str, ("B", *tail)))
             raise ValueError(f"parameter {name}: expected shape [{wanted}], got {list(x[name].shape)}")
-        if x[name].dtype != like.dtype and not torch.is_autocast_enabled(x[name].device.type):
+        batch = x[name].shape[0] if batch is None else batch
+        if x[name].shape[0] != batch:
+            wanted, given = [batch, *tail], list(x[name].shape)
+            raise ValueError(f"parameter {name}: expected the batch of the others, {wanted}, got {given}")
+        mixed = torch.is_autocast_enabled(x[name].device.type) and x[name].dtype != torch.float64
+        if x[name].dtype != like.dtype and not mixed:
             raise TypeError(
                 f"parameter {name} of shape {list(x[name].shape)} is {x[name].dtype}; "
                 f"the module, with {name} of shape {list(shape)}, is {like.dtype}"
@@ -48,12 +58,13 @@ def _fill(
     in_channels: int,
     rows: list[tuple[int, bool]],
     columns: list[tuple[int, float, float]],
-    index: Tensor | None = None,
+    allowed: list[str] | None = None,
 ) -> None:
     """Draw a type's matrix. Rows: (multiplicity, plain); columns: (multiplicity, main, other variance).
 
     A weight between a plain row and a column has that column's main variance, where it has one, and
-    its other variance elsewhere, divided by the number of input channels.
+    its other variance elsewhere, divided by the number of input channels. With `allowed`, the weights
+    are those of the marked entries, in their order.
     """
     options = {"device": weight.device, "dtype": weight.dtype}
     plain = torch.cat([torch.full((size,), float(p), **options) for size, p in rows])[:, None]
@@ -63,12 +74,13 @@ def _fill(
     std = ((is_main * main + (1 - is_main) * other) / in_channels).sqrt()
     with torch.no_grad():
         weight.normal_()
-        if index is None:
+        if allowed is None:
             inner, outer = weight.shape[-2] // std.shape[0], weight.shape[-1] // std.shape[1]
             weight.mul_(std.repeat_interleave(inner, 0).repeat_interleave(outer, 1))
         else:
-            place = (index < len(weight)).nonzero().flatten() % std.numel()
-            weight.mul_(std.flatten()[place, None, None])
+            marks = enumerate("".join(allowed))
+            place = [k % std.numel() for k, mark in marks if mark == "x"]
+            weight.mul_(std.flatten()[torch.tensor(place, device=weight.device), None, None])
 
 
 def reduce_features(x: dict[str, Tensor]) -> tuple[Tensor, ...]:
@@ -76,9 +88,9 @@ def reduce_features(x: dict[str, Tensor]) -> tuple[Tensor, ...]:
     W = x["W"]  # [B, h, x, C]
     b = x["b"]  # [B, h, C]
     V = x["V"]  # [B, y, h, C]
-    c_2 = x["c"]  # [B, y, C]
+    c = x["c"]  # [B, y, C]
 
-    x_scalar = c_2.flatten(-2)  # [B, 2 C]
+    x_scalar = c.flatten(-2)  # [B, 2 C]
     x_h = V.permute(0, 2, 1, -1).flatten(-2)  # [B, h, 2 C]
     x_h_2 = torch.cat((W.flatten(-2), b), dim=-1)  # [B, h, 5 C]
     return x_scalar, x_h, x_h_2
@@ -102,7 +114,7 @@ class EquivariantLinear(nn.Module):
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
         options = {"device": device, "dtype": dtype}
-        # c_2 -> c_2
+        # c -> c
         self.weight_scalar = nn.Parameter(torch.empty(2 * in_channels, 2 * out_channels, **options))
         # V -> V
         self.weight_h = nn.Parameter(torch.empty(2 * in_channels, 2 * out_channels, **options))
@@ -125,6 +137,10 @@ class EquivariantLinear(nn.Module):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
+    def extra_repr(self) -> str:
+        """What `print` shows."""
+        return f"{self.in_channels}, {self.out_channels}, bias={self.bias is not None}"
+
     def forward(self, x: dict[str, Tensor]) -> dict[str, Tensor]:
         """Map features [B, *shape, in_channels] to [B, *shape, out_channels], by parameter name."""
         x = _check(x, self.in_channels, self.weight_scalar)
@@ -143,15 +159,28 @@ class EquivariantLinear(nn.Module):
         # V: [B, y, h, n]
         V = y_h.unflatten(-1, (2, n)).permute(0, 2, 1, -1)
         # c: [B, y, n]
-        c_2 = y_scalar.unflatten(-1, (2, n))
-        return {"W": W, "b": b, "V": V, "c": c_2}
+        c = y_scalar.unflatten(-1, (2, n))
+        return {"W": W, "b": b, "V": V, "c": c}
 
 
-def _root(total: Tensor, degree: int) -> Tensor:
-    """The root of a nonnegative tensor; 0 with a zero gradient where the tensor is 0."""
-    positive = total > 0
-    safe = torch.where(positive, total, 1.0)
-    return torch.where(positive, safe.sqrt() if degree == 2 else safe ** (1 / degree), 0.0)
+def _norm(charge: int, *sources: tuple[Tensor, tuple[int, ...]]) -> Tensor:
+    """What scales as s when every source scales as s ** charge: a root of their mean squares.
+
+    Each source comes with the axes to average over. The largest entry is divided out first, so that no
+    square overflows or vanishes; where all entries are 0, so is the norm, with a zero gradient.
+    """
+    sizes = [x.detach().abs().amax(axes) if axes else x.detach().abs() for x, axes in sources]
+    size = torch.stack(sizes).amax(0)
+    positive = size > 0
+    total = 0.0
+    for x, axes in sources:
+        unit = torch.where(positive, size, 1.0)
+        for axis in axes:
+            unit = unit.unsqueeze(axis)
+        square = (x / unit).square()
+        total = total + (square.mean(axes) if axes else square)
+    root = torch.where(positive, total, 1.0) ** (0.5 / charge)
+    return torch.where(positive, torch.where(positive, size, 1.0) ** (1 / charge) * root, 0.0)
 
 
 def _divide(x: Tensor, norm: Tensor) -> Tensor:
@@ -165,12 +194,12 @@ def fix_gauge(x: dict[str, Tensor]) -> dict[str, Tensor]:
     W = x["W"]  # [B, h, x, C]
     b = x["b"]  # [B, h, C]
     V = x["V"]  # [B, y, h, C]
-    # scale of h, from the mean squares of W, b
-    norm1 = _root(W.square().mean(2) + b.square(), 2)
+    # scale of h, from W, b
+    norm1 = _norm(1, (W, (2,)), (b, ()))
     W = _divide(W, norm1[:, :, None])
     b = _divide(b, norm1)
     V = V * norm1[:, None]
-    return {**x, "W": W, "b": b, "V": V}
+    return {"W": W, "b": b, "V": V, "c": x["c"]}
 
 
 def reduce_fixed(x: dict[str, Tensor]) -> tuple[Tensor, ...]:
@@ -181,21 +210,21 @@ def reduce_fixed(x: dict[str, Tensor]) -> tuple[Tensor, ...]:
     b_mean = b.mean(1)
     V = x["V"]  # [B, y, h, C]
     V_by_y = V.mean(2)
-    c_2 = x["c"]  # [B, y, C]
+    c = x["c"]  # [B, y, C]
 
     # [B, 9 C]
     x_scalar = torch.cat((
         W_by_x.flatten(-2),
         b_mean,
         V_by_y.flatten(-2),
-        c_2.flatten(-2),
+        c.flatten(-2),
     ), dim=-1)
     x_h = torch.cat((W.flatten(-2), b, V.permute(0, 2, 1, -1).flatten(-2)), dim=-1)  # [B, h, 7 C]
     return x_scalar, x_h
 
 
 class Invariants(nn.Module):
-    """2 times `features` invariants of feature tensors [B, *shape, channels].
+    """Invariants of features [B, *shape, channels]: 2 times `features` of them.
 
     The features are made free of scales first.
     For each type that the group only permutes: the mean of a nonlinear map of its channels.
@@ -230,6 +259,7 @@ class Invariants(nn.Module):
 
     def forward(self, x: dict[str, Tensor]) -> Tensor:
         """Features [B, *shape, channels] to invariants [B, 2 * features]."""
+        x = _check(x, self.channels, next(self.parameters()))
         x_scalar, x_h = reduce_fixed(fix_gauge(x))
         found = []
         found.append(F.silu(x_scalar @ self.weight_scalar + self.shift_scalar))
@@ -238,7 +268,7 @@ class Invariants(nn.Module):
 
 
 def activate(x: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The nonlinearity that the group allows on each tensor; none where it allows none."""
+    """The nonlinearity that the group allows on each tensor, if any."""
     return {"W": F.relu(x["W"]), "b": F.relu(x["b"]), "V": F.relu(x["V"]), "c": F.relu(x["c"])}
 
 

@@ -23,14 +23,24 @@ SHAPES: dict[str, tuple[int, ...]] = {
 
 def _check(x: dict[str, Tensor], channels: int | None, like: Tensor) -> dict[str, Tensor]:
     """Give back `x` if every tensor is there with its shape and dtype, else say which one is not."""
+    if not isinstance(x, dict):
+        raise TypeError(f"expected a dict of tensors by parameter name, got {type(x).__name__}")
+    batch = None
     for name, shape in SHAPES.items():
         if name not in x:
             raise KeyError(f"parameter {name} of shape {list(shape)} is missing; given: {sorted(x)}")
+        if not isinstance(x[name], Tensor):
+            raise TypeError(f"parameter {name} must be a tensor, got {type(x[name]).__name__}")
         tail = shape if channels is None else (*shape, channels)
-        if tuple(x[name].shape[1:]) != tail or x[name].dim() != len(tail) + 1:
+        if x[name].dim() != len(tail) + 1 or tuple(x[name].shape[1:]) != tail:
             wanted = ", ".join(map(str, ("B", *tail)))
             raise ValueError(f"parameter {name}: expected shape [{wanted}], got {list(x[name].shape)}")
-        if x[name].dtype != like.dtype and not torch.is_autocast_enabled(x[name].device.type):
+        batch = x[name].shape[0] if batch is None else batch
+        if x[name].shape[0] != batch:
+            wanted, given = [batch, *tail], list(x[name].shape)
+            raise ValueError(f"parameter {name}: expected the batch of the others, {wanted}, got {given}")
+        mixed = torch.is_autocast_enabled(x[name].device.type) and x[name].dtype != torch.float64
+        if x[name].dtype != like.dtype and not mixed:
             raise TypeError(
                 f"parameter {name} of shape {list(x[name].shape)} is {x[name].dtype}; "
                 f"the module, with {name} of shape {list(shape)}, is {like.dtype}"
@@ -46,12 +56,13 @@ def _fill(
     in_channels: int,
     rows: list[tuple[int, bool]],
     columns: list[tuple[int, float, float]],
-    index: Tensor | None = None,
+    allowed: list[str] | None = None,
 ) -> None:
     """Draw a type's matrix. Rows: (multiplicity, plain); columns: (multiplicity, main, other variance).
 
     A weight between a plain row and a column has that column's main variance, where it has one, and
-    its other variance elsewhere, divided by the number of input channels.
+    its other variance elsewhere, divided by the number of input channels. With `allowed`, the weights
+    are those of the marked entries, in their order.
     """
     options = {"device": weight.device, "dtype": weight.dtype}
     plain = torch.cat([torch.full((size,), float(p), **options) for size, p in rows])[:, None]
@@ -61,22 +72,25 @@ def _fill(
     std = ((is_main * main + (1 - is_main) * other) / in_channels).sqrt()
     with torch.no_grad():
         weight.normal_()
-        if index is None:
+        if allowed is None:
             inner, outer = weight.shape[-2] // std.shape[0], weight.shape[-1] // std.shape[1]
             weight.mul_(std.repeat_interleave(inner, 0).repeat_interleave(outer, 1))
         else:
-            place = (index < len(weight)).nonzero().flatten() % std.numel()
-            weight.mul_(std.flatten()[place, None, None])
+            marks = enumerate("".join(allowed))
+            place = [k % std.numel() for k, mark in marks if mark == "x"]
+            weight.mul_(std.flatten()[torch.tensor(place, device=weight.device), None, None])
 
 
-def _numbered(rows: tuple[str, ...], device: torch.device | str | None) -> Tensor:
-    """The number of each allowed entry, in row-major order; disallowed ones get the next number."""
+def _numbered(rows: list[str], device: torch.device | str | None) -> Tensor:
+    """The number of each allowed entry, row by row; disallowed ones get the next number."""
     allowed = torch.tensor([mark == "x" for row in rows for mark in row], device=device)
     return torch.where(allowed, allowed.cumsum(0) - 1, allowed.sum())
 
 
-def _assemble(weight: Tensor, index: Tensor, own: tuple[int, ...], height: int, width: int) -> Tensor:
-    """Weights [count, C, n] at their places in matrices [*own, height * C, width * n], zero elsewhere."""
+def _assemble(
+    weight: Tensor, index: Tensor, own: tuple[int, ...], height: int, width: int
+) -> Tensor:
+    """Put weights [count, C, n] at their places in matrices [*own, height * C, width * n]."""
     channels, n = weight.shape[1:]
     full = torch.cat((weight, weight.new_zeros(1, channels, n)))[index]
     full = full.view(*own, height, width, channels, n).transpose(-3, -2)
@@ -108,10 +122,7 @@ def reduce_features(x: dict[str, Tensor], epsilon_3: Tensor) -> tuple[Tensor, ..
 
 
 # Which rows meet which columns in type r; the others would repeat a map, or are none.
-ALLOWED_r = (
-    "xx",
-    "x.",
-)
+ALLOWED_r = ["xx", "x."]
 
 
 class EquivariantLinear(nn.Module):
@@ -136,12 +147,12 @@ class EquivariantLinear(nn.Module):
         self.weight_scalar = nn.Parameter(torch.empty(in_channels, out_channels, **options))
         # v, M by epsilon -> v, M by epsilon
         self.weight_r = nn.Parameter(torch.empty(3, in_channels, out_channels, **options))
-        self.register_buffer("index_r", _numbered(ALLOWED_r, device), persistent=False)
+        self.register_buffer("index_r", _numbered(ALLOWED_r, device))
         # M, M permuted -> M
         self.weight_r_r = nn.Parameter(torch.empty(2 * in_channels, out_channels, **options))
         values = torch.empty(1, out_channels, **options)
         self.bias = nn.Parameter(values) if bias else None
-        self.register_buffer("epsilon_3", _levi_civita(3, **options), persistent=False)
+        self.register_buffer("epsilon_3", _levi_civita(3, **options))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -152,11 +163,15 @@ class EquivariantLinear(nn.Module):
             in_channels=self.in_channels,
             rows=[(1, True), (1, False)],
             columns=[(1, 4 / 5, 1 / 10), (1, 0, 1 / 5)],
-            index=self.index_r,
+            allowed=ALLOWED_r,
         )
-        _fill(self.weight_r_r, self.in_channels, [(1, True), (1, True)], [(1, 2 / 5, 1 / 5)])
+        _fill(self.weight_r_r, self.in_channels, [*[(1, True)] * 2], [(1, 2 / 5, 1 / 5)])
         if self.bias is not None:
             nn.init.zeros_(self.bias)
+
+    def extra_repr(self) -> str:
+        """What `print` shows."""
+        return f"{self.in_channels}, {self.out_channels}, bias={self.bias is not None}"
 
     def forward(self, x: dict[str, Tensor]) -> dict[str, Tensor]:
         """Map features [B, *shape, in_channels] to [B, *shape, out_channels], by parameter name."""
@@ -179,7 +194,7 @@ class EquivariantLinear(nn.Module):
 
 
 class Invariants(nn.Module):
-    """3 times `features` invariants of feature tensors [B, *shape, channels].
+    """Invariants of features [B, *shape, channels]: 3 times `features` of them.
 
     For each type that the group only permutes: the mean of a nonlinear map of its channels.
     For the others: the contraction of the type with its dual.
@@ -202,7 +217,7 @@ class Invariants(nn.Module):
         self.right_r = nn.Parameter(torch.empty(2 * channels, features, **options))
         self.left_r_r = nn.Parameter(torch.empty(2 * channels, features, **options))
         self.right_r_r = nn.Parameter(torch.empty(2 * channels, features, **options))
-        self.register_buffer("epsilon_3", _levi_civita(3, **options), persistent=False)
+        self.register_buffer("epsilon_3", _levi_civita(3, **options))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -217,6 +232,7 @@ class Invariants(nn.Module):
 
     def forward(self, x: dict[str, Tensor]) -> Tensor:
         """Features [B, *shape, channels] to invariants [B, 3 * features]."""
+        x = _check(x, self.channels, next(self.parameters()))
         x_scalar, x_r, x_r_r = reduce_features(x, self.epsilon_3)
         found = []
         found.append(F.silu(x_scalar @ self.weight_scalar + self.shift_scalar))
