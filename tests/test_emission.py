@@ -263,7 +263,7 @@ def test_coded_families_are_equivariant_in_odd_places() -> None:
     for declarations in (
         "space f = 9 : fixed { space g = 10 : fixed }  space h = 2 : permute param W : f g h param v : f",
         "space t = 12 : dilate  space x = 9 : dilate  param W : t <- x  param v : t",
-        "space h = 2 : permute { space f = 12 : fixed  space q = 2 : linear }  param W : h f q  param v : h f",
+        "space h = 2 : permute { space f = 12 : fixed  space q = 2 : linear }  param W : h f q param v : h f",
     ):
         spec = parse(f"spec s {{ {declarations} }}")
         free = [s.name for s in spec.spaces if s.size >= 9]
