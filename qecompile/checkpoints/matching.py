@@ -154,7 +154,7 @@ def _choose(spec: Spec, names: Iterable[str] | None) -> list[Param]:
     if names is None:
         stored = [p for p in spec.parameters if p.source]
         return stored or _choose(spec, spec.params)
-    wanted = list(dict.fromkeys(names))
+    wanted = dict.fromkeys(names)
     mistakes = []
     for name in wanted:
         if name not in spec.params:
@@ -162,12 +162,13 @@ def _choose(spec: Spec, names: Iterable[str] | None) -> list[Param]:
             mistakes.append(
                 Diagnostic("QE216", f"spec `{spec.name}` has no parameter {quote(name)}", help=help)
             )
-    homeless = [spec.params[n] for n in wanted if n in spec.params and spec.params[n].source is None]
+    chosen = [p for p in spec.parameters if p.name in wanted]
+    homeless = [p for p in chosen if p.source is None]
     if homeless:
         mistakes.append(_diagnose_homeless(spec, homeless))
     if mistakes:
         raise SymError(mistakes)
-    return [p for p in spec.parameters if p.name in set(wanted)]
+    return chosen
 
 
 def _diagnose_homeless(spec: Spec, params: list[Param]) -> Diagnostic:
