@@ -1,13 +1,13 @@
 """Every spec in specs/: its expectations hold, and its group keeps the function of a real network.
 
-For each spec there is a network in reference_networks.py, written without a thought of symmetry. Its weights
-are read through the `from` clauses, moved by random elements of the group, and written back: the function
-must be the same. So that this can fail, each spec is also tried with a group that is not right, mostly a
-little too large.
+For each spec there is a network in reference_networks.py, written without a thought of symmetry. Its
+checkpoint is moved by random elements of the group: the function must be the same. So that this can fail,
+each spec is also tried with a group that is not right, mostly a little too large.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,11 +17,15 @@ import pytest
 import reference_networks as nets
 import torch
 from emitted import equivariance_error, module_of, randomised, weights
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import qecompile as qe
+from qecompile.checkpoints.contents import read_entries
+from qecompile.checkpoints.matching import match
+from qecompile.group_elements import Element
 from qecompile.groups import Group
-from qecompile.spec import Axis, Param, Spec
+from qecompile.spec import Axis, Spec
 
 SPECS = Path(__file__).resolve().parent.parent / "specs"
 SEEDS = range(4)
@@ -118,7 +122,7 @@ CASES = {
         tokens(4, 8, 7),
         {
             "permute * scale": "permute * scale * sign",
-            "= width   : permute": "= width : permute * scale",
+            "= width : permute": "= width : permute * scale",
         },
     ),
     "bert": Case(
@@ -127,7 +131,7 @@ CASES = {
         tokens(4, 8, 7),
         {
             "= hidden : permute": "= hidden : permute * scale",
-            "= width  : permute": "= width : permute * sign",
+            "= width : permute": "= width : permute * sign",
         },
         streams=True,
     ),
@@ -137,7 +141,7 @@ CASES = {
         tokens(4, 8, 7),
         {
             "= hidden : permute": "= hidden : permute * scale",
-            "= width  : permute": "= width : permute * sign",
+            "= width : permute": "= width : permute * sign",
         },
     ),
     "llama": Case(
@@ -194,7 +198,7 @@ CASES = {
         nets.Mixer,
         numbers(3, 3, 4, 6),
         {
-            "= token_hidden   : permute": "= token_hidden : permute * scale",
+            "= token_hidden : permute": "= token_hidden : permute * scale",
             "= channel_hidden : permute": "= channel_hidden : permute * sign",
         },
     ),
@@ -202,7 +206,7 @@ CASES = {
         {"inputs": 3, "phi": 6, "latent": 3, "rho": 4, "outputs": 2},
         nets.DeepSets,
         numbers(5, 7, 3),
-        {"= phi     : permute * scale": "= phi : linear"},
+        {"= phi : permute * scale": "= phi : linear"},
     ),
 }
 
@@ -213,7 +217,7 @@ def small(name: str, text: str | None = None) -> Spec:
     return qe.parse(text or (SPECS / f"{name}.sym").read_text(encoding="utf-8"), **case.arguments)
 
 
-# --- networks and their weights -----------------------------------------------------------------------
+# --- networks and their checkpoints ------------------------------------------------------------------
 
 
 def network_of(name: str, seed: int) -> nn.Module:
@@ -232,50 +236,15 @@ def floating(network: nn.Module) -> dict[str, Tensor]:
     return {key: t for key, t in network.state_dict().items() if t.is_floating_point()}
 
 
-def entry(spec: Spec, p: Param, state: dict[str, Tensor]) -> Tensor:
-    """The numbers of a parameter in its checkpoint entry, laid out as its type says: a view."""
-    assert p.source
-    stored = state[p.source.key]
-    if p.source.layout is None:
-        assert stored.shape == p.shape, p.name
-        return stored
-    groups = re.findall(r"\(([^()]*)\)|(\S+)", p.source.layout)
-    literals, left = dict(p.source.at), [*enumerate(a.space for a in p.axes)]
-    sizes: list[int] = []
-    order: list[int | None] = []  # for every factor the axis of the type; None for a slice
-    for length, (several, single) in zip(stored.shape, groups, strict=True):
-        start = len(sizes)
-        for word in (several or single).split():
-            axis = next((pair for pair in left if pair[1] == word), None)
-            if axis:
-                left.remove(axis)
-            order.append(axis[0] if axis else None)
-            sizes.append(spec.space[word].size if axis else -1 if word in literals else 1)
-        if -1 in sizes[start:]:
-            k = sizes.index(-1, start)
-            sizes[k] = length // -torch.tensor(sizes[start:]).prod().item()
-        assert torch.tensor(sizes[start:]).prod() == length, p.name
-    words = [word for several, single in groups for word in (several or single).split()]
-    view = stored.view(sizes)
-    for k in reversed(range(len(sizes))):
-        if order[k] is None:
-            view = view.select(k, literals.get(words[k], 0))
-    kept = [axis for axis in order if axis is not None]
-    return view.permute([kept.index(axis) for axis in range(len(p.axes))])
+def move(spec: Spec, network: nn.Module, element: Element, folder: Path) -> None:
+    """Apply a group element to a network by way of its checkpoint, as a user would."""
+    before, after = folder / "before.safetensors", folder / "after.safetensors"
+    save_file(network.state_dict(), before)
+    assert qe.act_checkpoint(spec, before, after, element, overwrite=True).changed
+    network.load_state_dict(load_file(after))
 
 
-def read(spec: Spec, network: nn.Module) -> dict[str, Tensor]:
-    state = floating(network)
-    return {p.name: entry(spec, p, state).clone() for p in spec.parameters}
-
-
-def write(spec: Spec, network: nn.Module, theta: dict[str, Tensor]) -> None:
-    state = floating(network)
-    for p in spec.parameters:
-        entry(spec, p, state).copy_(theta[p.name])
-
-
-def change(name: str, spec: Spec, seed: int) -> float:
+def change(name: str, spec: Spec, seed: int, folder: Path) -> float:
     """How much the function of the network changes under a random element, relative to its largest value."""
     case = CASES[name]
     network, generator = network_of(name, seed), torch.Generator().manual_seed(seed + 100)
@@ -286,10 +255,8 @@ def change(name: str, spec: Spec, seed: int) -> float:
         if case.streams:
             expected = group.act_on(g, (stream(spec),), expected)
             x = group.act_on(g, (stream(spec),), x) if x.is_floating_point() else x
-        theta = read(spec, network)
-        write(spec, network, group.act(g, theta))
-        assert any(not torch.equal(a, theta[key]) for key, a in read(spec, network).items())
         assert expected.std() > 1e-3
+        move(spec, network, g, folder)
         return float((network(x) - expected).abs().max() / expected.abs().max())
 
 
@@ -319,37 +286,64 @@ def test_expectations_hold_at_any_size(name):
 
 def test_a_comment_introduces_the_architecture(name):
     lines = (SPECS / f"{name}.sym").read_text(encoding="utf-8").splitlines()
-    comment = [line for line in lines[: lines.index(next(w for w in lines if w.startswith("spec ")))] if line]
+    first = next(i for i, line in enumerate(lines) if line.startswith("spec "))
     assert lines[0].startswith(f"# specs/{name}.sym: ")
-    assert len(comment) >= 4
-    assert all(line.startswith("#") for line in comment)
+    assert first >= 4
+    assert all(line.startswith("#") for line in lines[:first] if line)
     assert max(map(len, lines)) <= 120
 
 
-def test_the_from_clauses_name_every_number_of_the_network(name):
-    spec, network = small(name), network_of(name, 0)
-    before, theta = network.state_dict(), read(spec, network_of(name, 0))
-    with torch.no_grad():
-        for t in floating(network).values():
-            t.fill_(torch.nan)
-        write(spec, network, theta)
-    for key, t in floating(network_of(name, 0)).items():
-        assert torch.equal(before[key], t), key
+def test_the_table_of_the_library_lists_every_spec(root):
+    rows = re.findall(
+        r"^\| \[(\w+)\]\(\.\./specs/(\w+)\.sym\) \| (.*?) \|", (root / "docs" / "specs.md").read_text(), re.M
+    )
+    titles = {name: (SPECS / f"{name}.sym").read_text(encoding="utf-8").partition("\n")[0] for name in CASES}
+    assert {name: f"# specs/{file}.sym: {title}" for name, file, title in rows} == titles
 
 
-def test_the_group_keeps_the_function(name):
-    assert max(change(name, small(name), seed) for seed in SEEDS) < 1e-9
+def test_specs_are_laid_out_canonically(qecompile):
+    outcome = qecompile("fmt", "--check", *sorted(SPECS.glob("*.sym")))
+    assert outcome.code == 0, outcome.out
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "published"),
+    [
+        ("bert", {}, 109_482_240 - 590_592),  # base, less its pooler
+        ("gpt2", {}, 124_439_808),
+        ("llama", {}, 8_030_261_248),
+        ("resnet", {"widths": [64, 128, 256, 512], "blocks": 2, "stem": 7, "classes": 1000}, 11_689_512),
+    ],
+)
+def test_known_models_have_their_published_size(name, arguments, published):
+    spec = qe.load(SPECS / f"{name}.sym", **arguments)
+    trained = [p for p in spec.parameters if p.source and "running" not in p.source.key]
+    assert sum(math.prod(p.shape) for p in trained) == published
+
+
+def test_the_from_clauses_name_every_number_of_the_network(name, tmp_path):
+    save_file(network_of(name, 0).state_dict(), tmp_path / "network.safetensors")
+    entries = read_entries(tmp_path / "network.safetensors")
+    matched = match(small(name), "network.safetensors", entries)
+    assert matched.ok
+    assert matched.partly_used() == {}
+    assert {key for key in matched.unused if not key.endswith("num_batches_tracked")} == set()
+
+
+def test_the_group_keeps_the_function(name, tmp_path):
+    assert max(change(name, small(name), seed, tmp_path) for seed in SEEDS) < 1e-9
 
 
 @pytest.mark.parametrize(
     ("name", "right", "wrong"),
     [(name, *mistake) for name, case in CASES.items() for mistake in case.mistakes.items()],
 )
-def test_another_group_does_not(name, right, wrong):
-    text = (SPECS / f"{name}.sym").read_text(encoding="utf-8")
-    assert right in text
-    another = small(name, text.replace(right, wrong))
-    assert min(change(name, another, seed) for seed in SEEDS) > 1e-3
+def test_another_group_does_not(name, right, wrong, tmp_path):
+    piece = re.compile(r"\s+".join(map(re.escape, right.split())))  # whatever the layout of the file
+    text, count = piece.subn(wrong, (SPECS / f"{name}.sym").read_text(encoding="utf-8"))
+    assert count
+    another = small(name, text)
+    assert min(change(name, another, seed, tmp_path) for seed in SEEDS) > 1e-3
 
 
 def test_the_emitted_module_is_equivariant(name):
