@@ -54,7 +54,8 @@ STAGES = {
     ),
     "codegen": Stage(
         "activations codegen codegen.runtime codegen.writer codegen.reduce codegen.expand "
-        "codegen.variance codegen.linear codegen.invariant codegen.network codegen.emit",
+        "codegen.variance codegen.initialise codegen.linear codegen.gauge codegen.invariant codegen.network "
+        "codegen.emit",
         below="errors spec basis plan",
     ),
     "loading": Stage("loading", below=""),

@@ -81,14 +81,7 @@ def write_activation(w: Writer, spec: Spec, chosen: Activations) -> None:
         w.line(
             '"""The nonlinearity that the group allows on each tensor: pointwise, or a gate of invariants."""'
         )
-        w.line()
-        w.line("def __init__(")
-        with w.indent():
-            w.lines(["self,", "channels: int,"])
-            w.lines(["device: torch.device | str | None = None,", "dtype: torch.dtype | None = None,"])
-        w.line(") -> None:")
-        with w.indent():
-            w.line("super().__init__()")
+        with w.init("channels: int"):
             w.line("self.invariants = Invariants(channels, channels, device=device, dtype=dtype)")
             w.line("self.gate = nn.Linear(")
             w.line(f"    self.invariants.count, {len(chosen.gated)} * channels, device=device, dtype=dtype")
@@ -173,13 +166,7 @@ def write_metanet(w: Writer, net: MetaNet, chosen: Activations) -> None:
     w.line("class MetaNet(nn.Module):")
     with w.indent():
         w.line(f'"""The network `{net.name}`: channels {", ".join(map(str, net.channels))}, {kind}."""')
-        w.line()
-        w.line("def __init__(")
-        with w.indent():
-            w.line("self, device: torch.device | str | None = None, dtype: torch.dtype | None = None")
-        w.line(") -> None:")
-        with w.indent():
-            w.line("super().__init__()")
+        with w.init():
             w.line('options = {"device": device, "dtype": dtype}')
             for k, (a, b) in enumerate(steps):
                 w.line(f"self.linear{k + 1} = EquivariantLinear({a}, {b}, **options)")

@@ -48,6 +48,20 @@ class Writer:
         yield
         self._depth -= 1
 
+    @contextmanager
+    def init(self, *options: str) -> Iterator[None]:
+        """A module's `__init__` with the options, a device and a dtype; indents what is added inside."""
+        self.line()
+        self.line("def __init__(")
+        with self.indent():
+            self.lines(["self,", *(f"{option}," for option in options)])
+            self.line("device: torch.device | str | None = None,")
+            self.line("dtype: torch.dtype | None = None,")
+        self.line(") -> None:")
+        with self.indent():
+            self.line("super().__init__()")
+            yield
+
     def call(self, head: str, items: Sequence[str], tail: str, comment: str = "") -> None:
         """`head` items `tail` on one line if it fits, else one item a line with the comment above."""
         one = f"{head}{', '.join(items)}{tail}"

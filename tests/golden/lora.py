@@ -308,7 +308,9 @@ class MetaNet(nn.Module):
     """The network `editor`: channels 1, 8, 8, an equivariant readout."""
 
     def __init__(
-        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+        self,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         options = {"device": device, "dtype": dtype}

@@ -314,7 +314,9 @@ class MetaNet(nn.Module):
     """The network `reader`: channels 1, 8, 8, an invariant readout of 3 numbers."""
 
     def __init__(
-        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+        self,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         options = {"device": device, "dtype": dtype}

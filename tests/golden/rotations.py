@@ -309,7 +309,9 @@ class MetaNet(nn.Module):
     """The network `field`: channels 1, 4, an equivariant readout."""
 
     def __init__(
-        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+        self,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         options = {"device": device, "dtype": dtype}
