@@ -553,8 +553,11 @@ def test_lists_of_any_kind_are_arguments() -> None:
 # Layout is free
 
 
+ABOUT_THE_TEXT = {"text": "", "path": "<text>", "expects": (), "places": (), "warnings": ()}
+
+
 def same(text: str) -> Spec:
-    return parse(text).model_copy(update={"text": "", "expects": ()})
+    return parse(text).model_copy(update=ABOUT_THE_TEXT)
 
 
 @pytest.mark.parametrize(
@@ -578,9 +581,7 @@ def test_layout_is_free(change) -> None:  # type: ignore[no-untyped-def]
 def test_byte_order_mark(tmp_path: Path) -> None:
     path = tmp_path / "a.sym"
     path.write_bytes(b"\xef\xbb\xbf" + MLP.encode())
-    assert same(path.read_text("utf-8-sig")) == load(path).model_copy(
-        update={"text": "", "expects": (), "path": "<text>"}
-    )
+    assert same(path.read_text("utf-8-sig")) == load(path).model_copy(update=ABOUT_THE_TEXT)
 
 
 # Nothing but a spec or a SymError ever comes back
