@@ -26,6 +26,7 @@ from qecompile.checkpoints.header import LARGEST_HEADER, LARGEST_UNICODE_HEADER,
 from qecompile.checkpoints.layouts import Comb
 from qecompile.checkpoints.records import LARGEST_PICKLE
 from qecompile.checkpoints.suggestions import KeySuggester
+from qecompile.spec import Spec
 
 
 def tensors(*shapes: tuple[int, ...]) -> list[torch.Tensor]:
@@ -38,14 +39,14 @@ def mlp_state() -> dict[str, torch.Tensor]:
     return {"layers.0.weight": W1, "layers.0.bias": b1, "layers.2.weight": W2, "layers.2.bias": b2}
 
 
-def mistakes(spec: qe.pipeline.Spec, path: Path, names: list[str] | None = None) -> list[str]:
+def mistakes(spec: Spec, path: Path, names: list[str] | None = None) -> list[str]:
     """The diagnostics of reading a checkpoint, each in one text."""
     with pytest.raises(qe.SymError) as caught:
         qe.read_checkpoint(spec, path, names)
     return [d.render() for d in caught.value.diagnostics]
 
 
-def only_mistake(spec: qe.pipeline.Spec, path: Path, names: list[str] | None = None) -> str:
+def only_mistake(spec: Spec, path: Path, names: list[str] | None = None) -> str:
     (found,) = mistakes(spec, path, names)
     return found
 
@@ -154,7 +155,7 @@ def layouts(draw: st.DrawFn) -> tuple[list[int], list[list[str | int]], int, int
     return sizes, groups, count, draw(st.integers(0, count - 1))
 
 
-def layout_spec(sizes: list[int], groups: list[list[str | int]], value: int) -> qe.pipeline.Spec:
+def layout_spec(sizes: list[int], groups: list[list[str | int]], value: int) -> Spec:
     spaces = " ".join(f"space {x} = {n} : permute" for x, n in zip(LETTERS, sizes, strict=False))
     layout = " ".join(f"({' '.join(LETTERS[f] if isinstance(f, int) else f for f in g)})" for g in groups)
     at = f"at part = {value}" if any("part" in g for g in groups) else ""

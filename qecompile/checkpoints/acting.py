@@ -87,7 +87,8 @@ def act_checkpoint(
 
         with replace_file(out, overwrite) as file:
             archive.rewrite(file, sharing.keys(), change)
-    return Acted(tuple(sharing), tuple(name for name in archive.entries if name not in sharing))
+    names = [(name, name in sharing) for name in archive.entries]
+    return Acted(tuple(n for n, changed in names if changed), tuple(n for n, changed in names if not changed))
 
 
 def _is_moved(spec: Spec, param: Param) -> bool:
