@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qecompile.checkpoints.matching import Match, Wrong
 from qecompile.checkpoints.stored import quote
@@ -38,6 +38,7 @@ def _wrong_json(wrong: Wrong) -> Mapping[str, object]:
 def match_blocks(match: Match) -> Iterable[Block]:
     """Every mistake in place, what is unused, and a count."""
     yield from (diagnostic.render() for diagnostic in match.diagnostics())
+    yield from (replace(clash, severity="warning").render() for clash in match.clashes())
     notes = []
     if match.unused:
         notes.append(f"unused entries: {_name_some(match.unused)}")

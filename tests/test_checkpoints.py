@@ -385,6 +385,14 @@ class TestCheckCommand:
         assert "unused entries: `x`" in outcome.out
         assert "entries used in part: `in_proj_bias`" in outcome.out
 
+    def test_numbers_that_are_read_twice_are_a_warning(self, qecompile, tmp_path, path):
+        spec = tmp_path / "tied.sym"
+        spec.write_text('spec s { space h = 2 : fixed param p : h from "k" param q : h from "k" }')
+        save_file({"k": torch.zeros(2)}, path)
+        outcome = qecompile("check", spec, "--checkpoint", path)
+        assert outcome.code == 0
+        assert "warning[QE214]: `p` and `q` are the same numbers" in outcome.out
+
     def test_a_damaged_file_is_bad_input(self, qecompile, spec, path):
         path.write_bytes(b"12345678{}")
         plain, data = (qecompile("check", spec, "--checkpoint", path, *more) for more in [(), ("--json",)])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
@@ -22,7 +22,11 @@ from qecompile.spec import Param, Spec
 MOST_SHARING = 1000
 """Parameters that may stand in one entry, as experts do."""
 
+MOST_ADVISED = 500
+"""Mistakes for which something that would fit is looked for."""
+
 MOST_NAMED = 4
+"""Names in a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +112,13 @@ class Match:
         """Fail unless every number that is read belongs to one parameter only.
 
         Raises:
-            SymError: two parameters share numbers; one diagnostic per entry.
+            SymError: two parameters share numbers; with all of `clashes`.
         """
+        if clashes := self.clashes():
+            raise SymError(clashes)
+
+    def clashes(self) -> tuple[Diagnostic, ...]:
+        """One diagnostic per entry of which two parameters read the same numbers."""
         places = dict(self.spec.places)
         clashes = []
         for name, sharing in self.by_entry().items():
@@ -121,8 +130,7 @@ class Match:
                 note = Note(f"`{first}` is declared here", places.get(first))
                 help = "tell them apart with `at`, or leave one out"
                 clashes.append(Diagnostic("QE214", message, places.get(second), (note,), help))
-        if clashes:
-            raise SymError(clashes)
+        return tuple(clashes)
 
 
 def match(spec: Spec, path: str, entries: Mapping[str, Stored], names: Iterable[str] | None = None) -> Match:
@@ -142,12 +150,12 @@ def match(spec: Spec, path: str, entries: Mapping[str, Stored], names: Iterable[
     _check_sharing(params)
     keys = {p.source.key for p in params if p.source}
     unused = tuple(name for name in entries if name not in keys)
-    suggester = KeySuggester(unused)
-    arguments = [name for name, value in spec.arguments if not isinstance(value, str)]
-    results = [_look_up(param, entries, suggester, arguments) for param in params]
+    results = [_look_up(param, entries) for param in params]
     found = tuple(r for r in results if isinstance(r, Found))
-    wrong = tuple(r for r in results if isinstance(r, Wrong))
-    return Match(spec, path, found, wrong, unused)
+    wrong = [r for r in results if isinstance(r, Wrong)]
+    suggester = KeySuggester(unused)
+    wrong[:MOST_ADVISED] = [_advise(spec, w, suggester) for w in wrong[:MOST_ADVISED]]
+    return Match(spec, path, found, tuple(wrong), unused)
 
 
 def _choose(spec: Spec, names: Iterable[str] | None) -> list[Param]:
@@ -191,27 +199,32 @@ def _check_sharing(params: list[Param]) -> None:
             fail("QE214", f"{count} parameters stand in entry {quote(key)}; at most {MOST_SHARING} may")
 
 
-def _look_up(
-    param: Param, entries: Mapping[str, Stored], suggester: KeySuggester, arguments: list[str]
-) -> Found | Wrong:
-    """The entry of one parameter with a `from` clause, in which `arguments` may set sizes."""
+def _look_up(param: Param, entries: Mapping[str, Stored]) -> Found | Wrong:
+    """The entry of one parameter with a `from` clause."""
     layout = read_layout(param)
     expected = expected_shape(layout)
     key = param.source.key if param.source else ""
     stored = entries.get(key)
     if stored is None:
-        help = suggester.advise(key)
-        return Wrong("missing", "QE210", param, key, f"there is no entry {quote(key)}", expected, None, help)
+        return Wrong("missing", "QE210", param, key, f"there is no entry {quote(key)}", expected)
     placement = fit(layout, stored.shape)
     if placement is None:
         message = f"entry {quote(key)} has shape {size_text(stored.shape)}, not {size_text(expected)}"
-        help = suggest_form(param, stored.shape, arguments)
-        return Wrong("mismatched", "QE211", param, key, message, expected, stored, help)
+        return Wrong("mismatched", "QE211", param, key, message, expected, stored)
     if stored.dtype not in FLOATING:
         message = f"entry {quote(key)} holds numbers of type {stored.dtype}"
-        help = f"parameters are stored as {', '.join(FLOATING[:-1])} or {FLOATING[-1]}"
-        return Wrong("mismatched", "QE212", param, key, message, expected, stored, help)
+        return Wrong("mismatched", "QE212", param, key, message, expected, stored)
     return Found(param, stored, placement)
+
+
+def _advise(spec: Spec, wrong: Wrong, suggester: KeySuggester) -> Wrong:
+    """The same mistake, with what to do about it."""
+    if wrong.found is None:
+        return replace(wrong, help=suggester.advise(wrong.key))
+    if wrong.code == "QE212":
+        return replace(wrong, help=f"parameters are stored as {', '.join(FLOATING[:-1])} or {FLOATING[-1]}")
+    arguments = [name for name, value in spec.arguments if not isinstance(value, str)]
+    return replace(wrong, help=suggest_form(wrong.param, wrong.found.shape, arguments))
 
 
 def _diagnose(alike: list[Wrong], span: Span | None) -> Diagnostic:

@@ -19,8 +19,8 @@ from qecompile.checkpoints.layouts import (
 from qecompile.checkpoints.stored import quote
 from qecompile.spec import Param
 
-MOST_AXES = 6
-"""Axes of a parameter, and of a stored tensor, for which layouts are tried: at most 6! orders."""
+MOST_AXES = 5
+"""Axes of a parameter, and of a stored tensor, for which layouts are tried: at most 5! orders."""
 
 MOST_PATTERNS = 2000
 """Names that differ in more than numbers, among which the nearest is looked for."""

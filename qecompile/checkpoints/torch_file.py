@@ -55,7 +55,7 @@ class TorchFile:
         for name, slot in _find_tensors(self._content, "", set()):
             if name in self._slots:
                 refuse(self.path, f"two tensors in it are called {quote(name)}")
-            if _is_plain(slot.tensor) and not {slot.tensor.untyped_storage().nbytes()} <= sizes | {0}:
+            if _is_plain(slot.tensor) and slot.tensor.untyped_storage().nbytes() not in {0, *sizes}:
                 refuse(self.path, f"it is damaged: {quote(name)} has numbers outside of its record")
             self._slots[name] = slot
         self.entries: Mapping[str, Stored] = MappingProxyType(
@@ -76,8 +76,8 @@ class TorchFile:
     def rewrite(self, out: BinaryIO, changed: Collection[str], change: Callable[[str], Tensor]) -> None:
         """Write the file with other numbers in some entries; whatever else it holds stays.
 
-        The new numbers wait in a temporary file, which has no name and goes with the process. The object
-        holds them afterwards.
+        The new numbers wait in a temporary file, which has no name and goes with the process. Afterwards they
+        are what this object reads.
 
         Args:
             out: an empty file, open for writing.
