@@ -107,7 +107,7 @@ def _known(names: Sequence[str]) -> str | None:
 
 def check_use(spec: tree.SpecTree, warnings: Collector) -> None:
     """Warn of values and spaces that nothing uses; they are allowed, and often a slip."""
-    used = {name.text for node in (*spec.parameters, *spec.statements) for name in _values_in(node)}
+    used = {name.text for node in (*spec.parameters, *spec.statements) for name in values_in(node)}
     for name, span in _declared_values(spec, Collector()).items():
         if name not in used:
             warnings.error("QE028", f"`{name}` is never used", span, help="remove it, or use it")
@@ -128,13 +128,13 @@ def _check_space(statement: tree.SpaceStatement, mentioned: set[str], warnings: 
     return used
 
 
-def _values_in(node: object) -> Iterator[tree.Name]:
+def values_in(node: object) -> Iterator[tree.Name]:
     """The values that a node reads, in its loops and anywhere else."""
     if isinstance(node, _EXPRESSIONS):
         yield from names_in(node)
     else:
         for part in (*getattr(node, "loops", ()), *_parts(node)):
-            yield from _values_in(part)
+            yield from values_in(part)
 
 
 def _references(node: object) -> Iterator[tree.Reference]:

@@ -29,7 +29,7 @@ from qecompile.resolve_metanets import read_metanets
 from qecompile.resolve_types import declare_params
 from qecompile.spec import Spec
 
-__all__ = ["load", "parse", "parse_arguments"]
+__all__ = ["choose_spec", "load", "parse", "parse_arguments", "resolve_spec"]
 
 
 def parse(
@@ -59,10 +59,10 @@ def parse(
     collector = Collector()
     loader = Loader(collector, file.parent if file else None, open=[file] if file else [])
     parsed = loader.load(source, file)
-    spec = _choose(parsed, name, collector) if parsed else None
+    spec = choose_spec(parsed, name, collector) if parsed else None
     if parsed is None or spec is None:
         collector.stop()
-    return _resolve(spec, parsed, arguments or {}, collector)
+    return resolve_spec(spec, parsed, arguments or {}, collector)
 
 
 def load(
@@ -78,7 +78,7 @@ def load(
     return parse(read_text(path), name, path=os.fsdecode(os.fspath(path)), arguments=arguments)
 
 
-def _choose(file: SpecFile, name: str | None, collector: Collector) -> tree.SpecTree | None:
+def choose_spec(file: SpecFile, name: str | None, collector: Collector) -> tree.SpecTree | None:
     """The spec of a name, else the last one; None if there is none, which is then recorded."""
     if not file.parsed.specs:
         help = "a file starts like: spec mlp(widths: ints = [784, 128, 10]) { ... }"
@@ -93,10 +93,14 @@ def _choose(file: SpecFile, name: str | None, collector: Collector) -> tree.Spec
     return file.specs.get(name)
 
 
-def _resolve(
+def resolve_spec(
     spec: tree.SpecTree, file: SpecFile, arguments: Mapping[str, Argument], collector: Collector
 ) -> Spec:
-    """The `Spec` of a tree."""
+    """The `Spec` of a tree.
+
+    Raises:
+        SymError: with one diagnostic per independent mistake, those in `collector` included.
+    """
     for part in file.all_files():
         for other in part.parsed.specs:
             check_names(other, collector)

@@ -74,6 +74,12 @@ STAGES = {
         "tables checkpoint_report report format_report cli __main__",
         below="errors spec resolve format orbit basis checks loading checkpoints pipeline public",
     ),
+    # beside the command: for editors
+    "lsp": Stage(
+        "lsp lsp.group_words lsp.declared lsp.analysis lsp.occurrences lsp.hover lsp.completion lsp.protocol "
+        "lsp.server lsp.__main__",
+        below="errors spec syntax values resolve format orbit basis public commands",
+    ),
 }
 USES_TORCH = {
     "group_elements",
