@@ -9,10 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lsp_client import Client, uri_of
 from sym_examples import EXAMPLES, SPECS, UGLY
 
 from qecompile.formatter import format_text
+from qecompile.lsp.analysis import analyse
+from qecompile.lsp.completion import propose
+from qecompile.lsp.hover import describe
+from qecompile.lsp.occurrences import find_occurrence, occurrences
 
 ROOT = Path(__file__).resolve().parent.parent
 CATALOGUE = sorted((ROOT / "tests" / "catalogue").glob("*.sym"))
@@ -208,6 +214,23 @@ def test_whatever_the_text_the_server_goes_on(client: Client, name: str, tmp_pat
     client.notify("textDocument/didClose", textDocument={"uri": uri})
 
 
+@settings(max_examples=100)
+@given(data=st.data(), name=st.sampled_from(sorted(n for n, text in EXAMPLES.items() if len(text) < 3000)))
+def test_texts_that_are_being_written(data: st.DataObject, name: str) -> None:
+    """A piece of an example is missing or typed anew; every question is answered at every name."""
+    text = EXAMPLES[name]
+    start = data.draw(st.integers(0, len(text)))
+    typed = data.draw(st.text('ai{}[]()<-=:*^.,"# \n', max_size=6))
+    text = text[:start] + typed + text[start + data.draw(st.integers(0, 20)) :]
+    analysis = analyse(text)
+    assert all(d.code != "QE999" for d in analysis.diagnostics)
+    for occurrence in occurrences(analysis.file) if analysis.file else ():
+        describe(analysis, occurrence)
+        assert find_occurrence(analysis.file, occurrence.span.line, occurrence.span.column)
+    line = text.count("\n", 0, start) + 1
+    propose(text, line, start - text.rfind("\n", 0, start))
+
+
 @pytest.mark.parametrize("uri", ["untitled:Untitled-1", "file:///nowhere/at/all.sym", "git:/a.sym?x"])
 def test_documents_that_lie_nowhere(client: Client, uri: str) -> None:
     assert client.open(uri, "spec s { space a = 3 : fixed param b : a }") == []
@@ -339,10 +362,6 @@ def test_no_definition_of_what_is_declared_nowhere(client: Client, tmp_path: Pat
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda p: p.name)
 def test_every_name_of_the_library_has_a_definition(path: Path) -> None:
-    from qecompile.lsp.analysis import analyse
-    from qecompile.lsp.hover import describe
-    from qecompile.lsp.occurrences import occurrences
-
     analysis = analyse(path.read_text(), str(path))
     assert analysis.file is not None
     for occurrence in occurrences(analysis.file):
