@@ -22,6 +22,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
 
 
+collect_ignore = ["fuzz"]  # run by hand: it needs a fuzzer and time without end
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
