@@ -11,9 +11,12 @@ from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
+from qecompile.errors import SymError, too_many_pairs
 from qecompile.invariants import UNIT, Diagram, invariants
 from qecompile.signature import Half, Placed, Signatures
 from qecompile.spec import Spec
+
+MOST_PAIRS = 2_000_000
 
 
 class Pair(NamedTuple):
@@ -77,7 +80,13 @@ class Basis:
         return tuple(self._listing(name, None))
 
     def pairs(self) -> Iterator[Pair]:
-        """Every ordered pair of parameters with a map between them, in order of declaration."""
+        """Every ordered pair of parameters with a map between them, in order of declaration.
+
+        Raises:
+            SymError: there are more than `MOST_PAIRS` pairs.
+        """
+        if len(self._halves) ** 2 > MOST_PAIRS:
+            raise SymError([too_many_pairs(len(self._halves), MOST_PAIRS)])
         for source in self._halves:
             for target in self._halves:
                 dim, diagrams = self._count(target, source)

@@ -44,6 +44,9 @@ def _check(expect: Expect, spec: Spec, basis: Basis) -> Result:
         actual = _measure(expect, spec, basis)
     except SymError as mistake:
         raise SymError([_placed(d, expect, spec) for d in mistake.diagnostics]) from mistake
+    except ValueError as limit:  # the orbit of a group that couples too much
+        help = "ask for it at smaller sizes, with -D"
+        raise SymError([_placed(Diagnostic("QE902", str(limit), help=help), expect, spec)]) from limit
     if actual is None or expect.value is None:
         return Result(expect, ok=None, actual=actual)
     return Result(expect, RELATIONS[expect.relation](actual, expect.value), actual)

@@ -131,6 +131,24 @@ def too_large(what: str, found: int, limit: int) -> Diagnostic:
     )
 
 
+def too_many_pairs(found: int, limit: int) -> Diagnostic:
+    """The diagnostic for a listing that nobody would read."""
+    return Diagnostic(
+        "QE903",
+        f"{found} parameters make {found * found} pairs; at most {limit} are listed",
+        help="list a smaller network of the same kind, with -D, or ask for a pair: expect dim(P -> Q) == 1",
+    )
+
+
+def too_many_ways(name: str, found: int, limit: int) -> Diagnostic:
+    """The diagnostic for a parameter whose axes can be reduced in too many ways to write a layer."""
+    return Diagnostic(
+        "QE901",
+        f"the axes of `{name}` can be pooled and passed on in {found} ways; a layer has room for {limit}",
+        help="merge axes that are always permuted together, or leave the parameter out",
+    )
+
+
 class SymError(Exception):
     """One or more mistakes in what the user wrote; `line` and `column` are those of the first."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qecompile import tree
-from qecompile.errors import Collector, Note, Source, Span, fail
+from qecompile.errors import Collector, Note, Source, Span, SymError, fail
 from qecompile.expressions import Scope, text
 from qecompile.lexical import Places
 from qecompile.syntax import parse_file
@@ -147,10 +147,10 @@ class Loader:
         return False
 
     def _use(self, statement: tree.Text, path: Path | None) -> SpecFile:
-        named = text(statement, Scope())
+        named = self._name_of(statement)
         if path is None or self.root is None:
             fail("QE101", "`use` needs a file to start from, and this is only a text", statement.span)
-        target = (path.parent / named).resolve()
+        target = Path(os.path.realpath(path.parent / named))  # leaves a loop of links for `read_text` to tell
         if not target.is_relative_to(self.root):
             help = "used files lie in that directory, or below it"
             fail(
@@ -162,6 +162,15 @@ class Loader:
         if len(self.open) > DEEPEST_USE:
             fail("QE102", f"files use each other more than {DEEPEST_USE} deep", statement.span)
         return self._load_once(target, statement)
+
+    def _name_of(self, statement: tree.Text) -> str:
+        """The name of a used file, which is known before any value is."""
+        try:
+            return text(statement, Scope())
+        except SymError as mistakes:
+            if mistakes.diagnostics:
+                raise
+            fail("QE101", "the name of a used file cannot depend on a value", statement.span)
 
     def _load_once(self, target: Path, statement: tree.Text) -> SpecFile:
         if target not in self.loaded:

@@ -28,9 +28,12 @@ from itertools import product
 from typing import Literal
 
 from qecompile.diagrams import Blocks, falling, is_finer, set_partitions, vector_invariants
+from qecompile.errors import SymError, too_large
 from qecompile.signature import Leg, Node
 
 Role = Literal["sum", "each", "code"]
+
+MOST_DIAGRAMS = 30_000
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -192,12 +195,16 @@ def _on_coded_space(node: Node, legs: tuple[Leg, ...]) -> tuple[Diagram, ...]:
 
 def _by_partition(node: Node, legs: tuple[Leg, ...]) -> Iterator[tuple[Blocks, Diagram]]:
     """Every neutral partition with at most n blocks, with each product of invariants of its fibres."""
+    found = 0
     for partition in set_partitions(range(len(legs))):
         if len(partition) <= node.size:
             blocks = [[legs[k] for k in block] for block in partition]
             if all(is_neutral(node.words, block) for block in blocks):
                 keys = tuple(tuple(leg.key for leg in block) for block in blocks)
                 for factors in product(*(_fibre(node, block) for block in blocks)):
+                    found += 1
+                    if found > MOST_DIAGRAMS:
+                        raise SymError([too_large("diagrams under one space", found, MOST_DIAGRAMS)])
                     yield keys, _product(factors)
 
 

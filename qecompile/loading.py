@@ -27,7 +27,7 @@ def write_source(source: str, path: str | os.PathLike[str]) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    target = Path(path).resolve()
+    target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():  # a device or a pipe cannot be replaced
         target.write_text(source, encoding="utf-8")
         return

@@ -15,12 +15,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qecompile.errors import SymError, too_many_ways
 from qecompile.factor import Arm, LocalType, Mask, triples
 from qecompile.identifiers import Names
 from qecompile.plan.layout import Legs, draft_side, layout, reordered, spread_size, type_axes
 from qecompile.plan.mask import Condition, block_mask, entry_mask
 from qecompile.plan.nodes import Code, Plan, PlanType, TypeKey
 from qecompile.signature import Half, Placed, Signatures
+
+MOST_WAYS = 1000
 
 
 class Piece(NamedTuple):
@@ -131,6 +134,8 @@ def _drafts(
     for root, p in placed.items():
         table = tables[root]
         options.append(list((table.rows if source else table.columns)[p.half]))
+    if (ways := prod(len(option) for option in options)) > MOST_WAYS:
+        raise SymError([too_many_ways(param, ways, MOST_WAYS)])
     for choice in product(*options):
         key = tuple(
             (root, kind) for root, (_, kind) in zip(placed, choice, strict=True) if kind != LocalType()

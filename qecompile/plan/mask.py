@@ -7,14 +7,18 @@ row and a column of one type need not make a (new) diagram. Here that is worked 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qecompile.errors import SymError, too_large
 from qecompile.plan.nodes import Mask, PlanType, Side
 
 Index = tuple[str, int]
+
+MOST_ENTRIES = 1 << 21
 
 
 class Condition(NamedTuple):
@@ -34,6 +38,9 @@ Meet = Callable[[int, int], Sequence[Condition] | None]
 def entry_mask(built: PlanType, meet: Meet) -> Mask:
     """The mask of a type; `meet(row, column)` gives the conditions, or None if they make no diagram."""
     own = [built.axes[k].size for k in built.own]
+    entries = prod(own) * built.height * built.width
+    if entries > MOST_ENTRIES:
+        raise SymError([too_large(f"entries of the type {built.name}", entries, MOST_ENTRIES)])
     whole = np.zeros((*own, built.height, built.width), dtype=bool)
     top = 0
     for r, row in enumerate(built.rows):
