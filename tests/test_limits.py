@@ -49,7 +49,8 @@ def test_listings_that_nobody_would_read_are_refused() -> None:
 
 def test_an_orbit_beyond_the_limit_is_told_at_its_expect() -> None:
     spec = parse(
-        "spec s { space a = 40 : linear  space b = 40 : linear  param W : [a, a, b, b]  expect orbit_dim == 1 }"
+        "spec s { space a = 40 : linear  space b = 40 : linear  "
+        "param W : [a, a, b, b]  expect orbit_dim == 1 }"
     )
     with pytest.raises(SymError, match="orbit dimension") as caught:
         check_expects(spec, derive(spec))
