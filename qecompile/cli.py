@@ -261,7 +261,7 @@ def _load(file: Path, define: list[str] | None, spec: str | None) -> Spec:
     loaded = resolve.load(file, spec, resolve.parse_arguments(define or []))
     if loaded.warnings:
         with suppress(ReaderGoneError):
-            _print("\n\n".join(d.render() for d in loaded.warnings), sys.stderr)
+            _print(_rendered(loaded.warnings), sys.stderr)
     return loaded
 
 
@@ -300,13 +300,19 @@ def _print(text: str, stream: TextIO | None = None) -> None:
         raise ReaderGoneError from None
 
 
+def _rendered(diagnostics: Sequence[Diagnostic]) -> str:
+    """Diagnostics for standard error, in colour if that is a terminal and NO_COLOR is not set."""
+    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    return "\n\n".join(d.render(colour=colour) for d in diagnostics)
+
+
 def _refuse(diagnostics: Sequence[Diagnostic], words: Sequence[str]) -> int:
     """Tell what is wrong: as data on standard output if JSON was asked for, else on standard error."""
     with suppress(ReaderGoneError):
         if "--json" in words:
             _print(json.dumps({"ok": False, "diagnostics": [d.to_json() for d in diagnostics]}, indent=2))
         else:
-            _print("\n\n".join(d.render() for d in diagnostics), sys.stderr)
+            _print(_rendered(diagnostics), sys.stderr)
     return BAD_INPUT
 
 

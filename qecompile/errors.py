@@ -7,6 +7,7 @@ the *compiler* is an `IRError`. Nothing else is raised on user input.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -84,8 +85,8 @@ class Diagnostic:
     help: str | None = None
     severity: str = "error"
 
-    def render(self) -> str:
-        """The diagnostic as text of several lines, without colour."""
+    def render(self, *, colour: bool = False) -> str:
+        """The diagnostic as text of several lines, with terminal colours if asked for."""
         spans = [s for s in (self.span, *(n.span for n in self.notes)) if s is not None]
         margin = max((len(str(s.line)) for s in spans), default=1)
         lines = [f"{self.severity}[{self.code}]: {self.message}"]
@@ -97,7 +98,7 @@ class Diagnostic:
                 lines += note.span.render(margin)
         if self.help is not None:
             lines.append(f"help: {self.help}")
-        return "\n".join(lines)
+        return "\n".join(map(_coloured, lines) if colour else lines)
 
     def to_json(self) -> dict[str, object]:
         """The diagnostic as plain data."""
@@ -120,6 +121,27 @@ class Diagnostic:
             ],
             "help": self.help,
         }
+
+
+_COLOURS = (
+    (re.compile(r"error\[\w+\]"), "1;31"),
+    (re.compile(r"warning\[\w+\]"), "1;33"),
+    (re.compile(r"note(?=:)|help(?=:)"), "1;36"),
+    (re.compile(r" *-->"), "34"),
+    (re.compile(r" *\d* \|(?= *\^*$)"), "34"),
+)
+_CARETS = re.compile(r"( +\| *)(\^+)$")
+
+
+def _coloured(line: str) -> str:
+    """A line of a diagnostic for a terminal: its first word in a colour, carets in red."""
+    carets = _CARETS.fullmatch(line)
+    if carets:
+        return f"\x1b[34m{carets[1]}\x1b[1;31m{carets[2]}\x1b[0m"
+    for pattern, code in _COLOURS:
+        if found := pattern.match(line):
+            return f"\x1b[{code}m{found[0]}\x1b[0m{line[found.end() :]}"
+    return line
 
 
 def too_large(what: str, found: int, limit: int) -> Diagnostic:

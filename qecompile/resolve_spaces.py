@@ -15,6 +15,7 @@ from qecompile.declarations import Frame, instance_name
 from qecompile.errors import Collector, Note, SymError, fail, suggest
 from qecompile.expressions import Scope, integer, turns
 from qecompile.spec import Character, CharacterWord, Space, VectorWord
+from qecompile.syntax_errors import textbook_group
 
 INDEX_WORDS = ("permute", "scale", "sign")
 MATRIX_WORDS: tuple[str, ...] = get_args(VectorWord)
@@ -145,7 +146,8 @@ def read_group(words: Sequence[tree.GroupWord]) -> GroupOf:
 def _check_word(word: tree.GroupWord, found: Collector) -> None:
     text, span = word.word.text, word.word.span
     if text not in WORDS:
-        help = suggest(text, WORDS, "the words are " + ", ".join(f"`{w}`" for w in WORDS))
+        words = "the words are " + ", ".join(f"`{w}`" for w in WORDS)
+        help = textbook_group(text) or suggest(text, WORDS, words)
         found.error("QE040", f"there is no group word `{text}`", span, help=help)
     elif word.character is not None and text not in CHARACTER_WORDS:
         message = f"`{text}` has no character to name"

@@ -59,6 +59,15 @@ _CHARACTERS = {
 }
 
 
+_TEXTBOOK = {"S": "permute", "Sn": "permute", "GL": "linear", "O": "orthogonal", "SO": "rotate"}
+
+
+def textbook_group(word: str) -> str | None:
+    """Help for a group that is written as in a textbook, like S(n) or GL(d)."""
+    written = _TEXTBOOK.get(word)
+    return written and f"write `{written}`, without a size: it is the size of the space"
+
+
 def explain(error: UnexpectedInput, grammar: Lark, places: Places, text: str) -> Diagnostic:
     """The diagnostic of what the parser raised on a text."""
     pieces = list(scan(text))
@@ -79,6 +88,8 @@ def _wrong_token(
     """A token where another was expected: one is missing if that explains it, else this one is wrong."""
     expected: set[str] = parser.accepts()
     help = _help(found.text, expected, grammar, new_line) if found else None
+    if len(before) > 2 and before[-1].text == "(" and before[-3].text in (":", "*"):
+        help = help or textbook_group(before[-2].text)
     missing = _missing(parser, found.text, expected, grammar) if found and not help else set()
     if found and found.text in _GROUP_WORDS and "STAR" in missing and "LBRACE" in expected:
         missing, help = {"STAR"}, "the words of a group are joined by `*`"

@@ -423,3 +423,23 @@ def test_what_is_never_used_is_a_warning_and_no_mistake() -> None:
     assert [d.code for d in spec.warnings] == ["QE028"] * 3
     assert {d.severity for d in spec.warnings} == {"warning"}
     assert parse("spec s(n: int = 2) { space b = n : fixed  param p : b }").warnings == ()
+
+
+# Groups as textbooks write them, and colour
+
+
+@pytest.mark.parametrize(
+    ("written", "word"), [("S(3)", "permute"), ("GL(3)", "linear"), ("SO(3)", "rotate"), ("O", "orthogonal")]
+)
+def test_groups_as_textbooks_write_them(written: str, word: str) -> None:
+    error = mistakes(f"spec s {{ space a = 3 : {written}  param p : a }}")
+    assert error.diagnostics[0].help == f"write `{word}`, without a size: it is the size of the space"
+
+
+def test_colour_is_asked_for_and_changes_no_letter() -> None:
+    error = mistakes("spec s { space a = 3 : permut  param p : b }")
+    for diagnostic in error.diagnostics:
+        coloured = diagnostic.render(colour=True)
+        assert "\x1b[1;31m" in coloured
+        assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == diagnostic.render()
+        assert "\x1b" not in diagnostic.render()
