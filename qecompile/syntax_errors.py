@@ -174,6 +174,8 @@ def _in_words(terminals: Iterable[str], grammar: Lark) -> str:
             words.append(name)
             rest -= members
     words += sorted({w for t in rest for w in _words_of(t, grammar)})
+    if not words:
+        return "something else"
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + f" or {words[-1]}"
 
 

@@ -38,6 +38,18 @@ def test_layers_that_nobody_could_run_are_refused(name: str) -> None:
     assert {d.code for d in caught.value.diagnostics} == {code}
 
 
+def test_a_complete_mixing_beyond_memory_is_refused() -> None:
+    text = "spec s { space f = 1000000000 : fixed  param v : f  metanet m { channels 1, 2  mix f full } }"
+    with pytest.raises(SymError, match="1000000000 invariants"):
+        emit_source(parse(text))
+
+
+@pytest.mark.parametrize("key", ["{0:>1000000000}", "{0!r}", "{}", "{0=}"])
+def test_format_specifications_in_a_key_are_no_part_of_the_language(key: str) -> None:
+    with pytest.raises(SymError):
+        parse(f'spec s {{ space a = 2 : fixed  param p : a from "{key}" }}')
+
+
 def test_listings_that_nobody_would_read_are_refused() -> None:
     spec = parse("spec s { space a = 2 : permute  param p[i] for i in 1..1500 : a }")
     assert len(spec.parameters) ** 2 > MOST_PAIRS

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qecompile.errors import SymError, too_many_ways
+from qecompile.errors import SymError, too_large, too_many_ways
 from qecompile.factor import Arm, LocalType, Mask, triples
 from qecompile.identifiers import Names
 from qecompile.plan.layout import Legs, draft_side, layout, reordered, spread_size, type_axes
-from qecompile.plan.mask import Condition, block_mask, entry_mask
+from qecompile.plan.mask import MOST_ENTRIES, Condition, block_mask, entry_mask
 from qecompile.plan.nodes import Code, Plan, PlanType, TypeKey
 from qecompile.signature import Half, Placed, Signatures
 
@@ -222,6 +222,8 @@ class _TypeBuilder:
 
     def affine(self, built: PlanType) -> tuple[int, ...]:
         """The positions among the type's columns that an invariant of the target occupies."""
+        if built.width > MOST_ENTRIES:
+            raise SymError([too_large("invariants", built.width, MOST_ENTRIES)])
         found: list[int] = []
         left = 0
         for c, side in enumerate(built.columns):
