@@ -346,3 +346,8 @@ def test_only_plain_fixed_spaces_are_mixed_freely() -> None:
     net = MetaNet(name="m", channels=(1, 2), mix=(Mix(space="a", mode="encode", rank=2),))
     with pytest.raises(SymError, match="plain fixed space"):
         emit_source(spec.model_copy(update={"metanets": (net,)}))
+
+
+def test_a_gauge_beside_a_levi_civita_row_that_no_invariant_reads() -> None:
+    spec = parse("spec s { space a = 2 : rotate * dilate space b = 3 : dilate param P : a a param Q : b }")
+    assert module_of(spec).MetaNet(dtype=torch.float64)(weights(spec, 2)).keys() == {"P", "Q"}

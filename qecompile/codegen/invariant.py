@@ -139,7 +139,7 @@ def _write_class_forward(w: Writer, inv: InvariantPlan, variables: Variables) ->
         types = inv.plan.types if inv.shares_reduce else inv.read
         names = [f"x_{t.name}" for t in types if t.rows]
         arguments = ["fix_gauge(x)" if inv.gauge else "x"]
-        arguments += [f"self.{c}" for c in reduce_constants(inv.plan, variables)]
+        arguments += [f"self.{c}" for c in reduce_constants(replace(inv.plan, types=types), variables)]
         function = "reduce_features" if inv.shares_reduce else "reduce_fixed"
         write_unpacked(w, names, f"{function}({', '.join(arguments)})")
         w.line("found = []")
