@@ -28,7 +28,7 @@ class Stage(NamedTuple):
 
 STAGES = {
     "errors": Stage("version errors", below=""),
-    "spec": Stage("spec nesting identifiers", below="errors"),
+    "spec": Stage("spec nesting identifiers provenance", below="errors"),
     # text -> Spec
     "syntax": Stage("tree lexical syntax_errors syntax_tree syntax", below="errors"),
     "values": Stage("expressions arguments", below="errors syntax"),
