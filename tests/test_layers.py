@@ -33,8 +33,8 @@ STAGES = {
     "syntax": Stage("tree lexical syntax_errors syntax_tree syntax", below="errors"),
     "values": Stage("expressions arguments", below="errors syntax"),
     "resolve": Stage(
-        "files declarations names resolve_sources resolve_spaces resolve_types resolve_claims "
-        "resolve_metanets frames resolve",
+        "files declarations names resolve_sources resolve_spaces resolve_types resolve_features "
+        "resolve_claims resolve_metanets frames resolve",
         below="errors spec syntax values",
     ),
     # text -> the same text, laid out
@@ -67,6 +67,11 @@ STAGES = {
         "checkpoints.acting",
         below="errors spec groups",
     ),
+    # module, Spec -> proof
+    "verify": Stage(
+        "verify verify.graph verify.export verify.trace",
+        below="errors spec groups basis",
+    ),
     # on top
     "pipeline": Stage("pipeline", below="spec values resolve basis checks codegen loading"),
     "public": Stage("__init__", below="errors groups checkpoints pipeline"),
@@ -85,6 +90,9 @@ USES_TORCH = {
     "group_elements",
     "group_action",
     "groups",
+    "verify.graph",
+    "verify.export",
+    "verify.trace",
     "checkpoints.safetensors_file",
     "checkpoints.torch_file",
     "checkpoints.reading",

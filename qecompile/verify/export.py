@@ -1,0 +1,151 @@
+"""Running a module under `torch.export`, and telling the user why it cannot be.
+
+Takes a module, example inputs and adapters, gives an exported program that is functional: no operation
+changes a value in place. The module runs once on *fake* tensors, which have shapes and no numbers: nothing is
+computed, and a network for the weights of BERT costs no memory. `run_decompositions` with an empty table
+makes the graph functional (`y.diagonal().add_(t)` becomes a `diagonal_scatter`) and leaves every operator
+whole: an einsum keeps its equation, a `linear` is one operation.
+"""
+
+from __future__ import annotations
+
+import io
+import linecache
+import logging
+import os
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.export import ExportedProgram
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
+from torch.utils import _pytree as pytree
+
+from qecompile.verify.graph import Untraceable
+
+TORCH = os.path.dirname(os.path.abspath(torch.__file__))
+HERE = os.path.dirname(os.path.abspath(__file__))
+HAS_MODES = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
+
+
+class Adapted(nn.Module):
+    """A module (or function) between its adapters, as one module: `unpack(module(*pack(theta)))`."""
+
+    def __init__(
+        self,
+        inner: Callable[..., object],
+        pack: Callable[[Any], object] | None = None,
+        unpack: Callable[[Any], object] | None = None,
+    ) -> None:
+        super().__init__()
+        self.inner, self.pack, self.unpack = inner, pack, unpack
+
+    def forward(self, *given: object) -> object:
+        """The result of the inner module on what `pack` makes of the arguments."""
+        packed = self.pack(*given) if self.pack else given
+        result = self.inner(*packed) if type(packed) is tuple else self.inner(packed)
+        return self.unpack(result) if self.unpack else result
+
+
+def export(module: nn.Module, examples: tuple[object, ...]) -> ExportedProgram:
+    """The functional program of a module in eval mode, for inputs like `examples`.
+
+    Raises:
+        Untraceable: the module branches on numbers, leaves torch or fails.
+    """
+    try:
+        with eval_mode(module), _quiet(), torch.no_grad():
+            fakes = _fake(examples, _device(module))
+            program: ExportedProgram = torch.export.export(module, fakes, strict=False)
+            functional: ExportedProgram = program.run_decompositions({})
+            return functional
+    except Exception as mistake:
+        raise Untraceable(_reason(mistake), _blame(mistake)) from mistake
+
+
+@contextmanager
+def eval_mode(module: nn.Module) -> Iterator[None]:
+    """Every part in eval mode inside, as before outside."""
+    before = [(part, part.training) for part in module.modules()]
+    try:
+        module.eval()
+        yield
+    finally:
+        for part, training in before:
+            part.training = training
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what torch says about itself, or about the user's code in its own words."""
+    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    level = logger.level
+    try:
+        logger.setLevel(logging.CRITICAL)
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def differs_in_training(module: nn.Module) -> bool:
+    """Whether some part is in training mode and computes something else in eval mode."""
+    return any(part.training and isinstance(part, HAS_MODES) for part in module.modules())
+
+
+def _device(module: nn.Module) -> torch.device:
+    tensors = [*module.parameters(), *module.buffers()]
+    return tensors[0].device if tensors else torch.device("cpu")
+
+
+def _fake(examples: tuple[object, ...], device: torch.device) -> tuple[object, ...]:
+    """The same with fake tensors; those on the meta device are put on `device`."""
+    mode = FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True)
+
+    def make(value: object) -> object:
+        if not isinstance(value, Tensor):
+            return value
+        where = device if value.device.type == "meta" else value.device
+        with mode:
+            return torch.empty(value.shape, dtype=value.dtype, device=where)
+
+    return tuple(pytree.tree_map(make, examples))
+
+
+# --- why not --------------------------------------------------------------------------------------------
+
+
+def _reason(mistake: Exception) -> str:
+    """What to tell the user about an exception during the trace."""
+    name, said = type(mistake).__name__, str(mistake).strip()
+    if "DataDependent" in name or "data-dependent" in said or "unbacked" in said:
+        return (
+            "the module takes a decision by the numbers in a tensor (an `if`, a loop, a size or an index); "
+            "say it with `torch.where`, a mask or a sum"
+        )
+    first = said.split("\n")[0][:300] if said else "no message"
+    return f"the module cannot be traced: {name}: {first}"
+
+
+def _blame(mistake: Exception) -> str:
+    """The innermost line of code outside of torch and of this package that led to the exception."""
+    frames = [f for f in traceback.extract_tb(mistake.__traceback__) if not ours(f.filename)]
+    return place(frames[-1].filename, frames[-1].lineno or 0) if frames else ""
+
+
+def ours(path: str) -> bool:
+    """Whether a file belongs to torch or to the tracer."""
+    return path.startswith((TORCH, HERE, "<"))
+
+
+def place(path: str, line: int) -> str:
+    """`file.py:123: the text of that line`, with the path from the working folder, if it is inside."""
+    inside = os.path.relpath(path) if path.startswith(os.getcwd() + os.sep) else path
+    text = linecache.getline(path, line).strip()
+    return f"{inside}:{line}: {text}" if text else f"{inside}:{line}"
