@@ -137,7 +137,17 @@ class Frame:
     def param(self, reference: tree.Reference, scope: Scope) -> Param:
         """The parameter that a reference means."""
         frame, last = self._owner(reference, scope)
+        if frame.family(last) not in self.tables.params.families:
+            frame._refuse_feature(last, reference.span)
         return frame._find(self.tables.params, last, scope, reference.span)
+
+    def _refuse_feature(self, segment: tree.Segment, span: Span) -> None:
+        """Fail if a name that no parameter has is that of a feature."""
+        for feature in (s for s in self.spec.statements if isinstance(s, tree.FeatureStatement)):
+            if feature.segment.name.text == segment.name.text:
+                note = Note("it is declared here", feature.segment.span)
+                help = "`expect` and `feature` speak of parameters: name the factors"
+                fail("QE052", f"`{segment.name.text}` is a feature, not a parameter", span, note, help=help)
 
     def _owner(self, reference: tree.Reference, scope: Scope) -> tuple[Frame, tree.Segment]:
         """The frame that declares what a reference means, and the segment that names it there."""

@@ -24,7 +24,8 @@ from qecompile.errors import Collector, Span, suggest
 from qecompile.files import Loader, SpecFile, as_source, read_text
 from qecompile.frames import included_frames, open_frame
 from qecompile.names import check_names, check_use
-from qecompile.resolve_claims import declare_features, read_expects, read_model
+from qecompile.resolve_claims import read_expects, read_model
+from qecompile.resolve_features import declare_features
 from qecompile.resolve_metanets import read_metanets
 from qecompile.resolve_types import declare_params
 from qecompile.spec import Spec

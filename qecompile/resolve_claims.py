@@ -1,15 +1,14 @@
-"""`expect`, `feature` and `model` statements: what is said about parameters that are declared."""
+"""`expect` and `model` statements: what is said about parameters that are declared."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal, cast
 
 from qecompile import tree
 from qecompile.declarations import Frame
-from qecompile.errors import Collector, Note, SymError, fail
+from qecompile.errors import Collector, Note, fail
 from qecompile.expressions import Scope, integer, text, turns
-from qecompile.spec import Expect, Feature, Model, Param
+from qecompile.spec import Expect, Model
 
 Kind = Literal["dim", "diagrams", "invariants", "orbit_dim", "preserves", "maximal", "alpha"]
 Relation = Literal["==", "!=", "<", "<=", ">", ">="]
@@ -68,64 +67,6 @@ def _text_of(statement: tree.ExpectStatement, names: list[str], value: int | Non
         return f"{verb} {statement.wanted or 'model'}"
     subject = f"{verb}({' -> '.join(names)})" if names else verb
     return f"{subject} {statement.relation} {value}"
-
-
-# Features
-
-
-def declare_features(frame: Frame, statement: tree.FeatureStatement) -> None:
-    """Declare every instance of a `feature` statement."""
-    table = frame.tables.features
-    family = table.open(frame.family(statement.segment), statement.segment.span)
-    try:
-        for turn in turns(statement.loops, frame.scope, statement.segment.span):
-            name = frame.full_name(statement.segment, turn)
-            _check_free(frame, name, statement)
-            table.claim(name, frame.family(statement.segment), statement.segment)
-            table.entries[name] = _read_feature(frame, name, statement, turn)
-    except SymError as mistakes:
-        family.broken = True
-        frame.tables.collector.absorb(mistakes)
-
-
-def _check_free(frame: Frame, name: str, statement: tree.FeatureStatement) -> None:
-    place = frame.tables.params.places.get(name)
-    if place is not None:
-        message = f"feature `{name}` has the name of a parameter"
-        fail("QE050", message, statement.segment.span, Note("the parameter", place))
-
-
-def _read_feature(frame: Frame, name: str, statement: tree.FeatureStatement, scope: Scope) -> Feature:
-    factors = [frame.param(r, scope) for r in _factors(frame, statement.product)]
-    if len(factors) < 2:
-        message = f"feature `{name}` has one factor"
-        fail(
-            "QE081", message, statement.product.span, help="a feature contracts two parameters, as in `A . B`"
-        )
-    over = []
-    for reference in statement.over:
-        space = frame.space(reference, scope).name
-        if sum(_has_axis(p, space) for p in factors) < 2:
-            message = f"`{space}` is not an axis of two of the factors"
-            fail("QE081", message, reference.span, Note("the factors", statement.product.span))
-        over.append(space)
-    return Feature(name=name, factors=tuple(p.name for p in factors), over=tuple(over))
-
-
-def _has_axis(param: Param, space: str) -> bool:
-    return any(axis.space == space for axis in param.axes)
-
-
-def _factors(frame: Frame, product: tree.Reference) -> Iterator[tree.Reference]:
-    """The parameters of `a.W . b.W`: a name that an `include` gave takes the next segment along."""
-    includes = (s for s in frame.spec.statements if isinstance(s, tree.IncludeStatement))
-    prefixes = {s.prefix.name.text for s in includes}
-    run: list[tree.Segment] = []
-    for segment in product.segments:
-        run.append(segment)
-        if not (segment.name.text in prefixes and segment is not product.segments[-1]):
-            yield tree.Reference(tuple(run), segment.span)
-            run = []
 
 
 # The model

@@ -450,14 +450,15 @@ def test_features() -> None:
     spec = body("""
       space D = 3 : permute space h[i] for i in 1..2 = 2 : permute { space q[i] = 2 : linear }
       param Q[i] for i in 1..2 : h[i] q[i] <- D
-      param K[i] for i in 1..2 : h[i] q[i]* <- D
+      param K[i] for i in 1..2 : h[i] q[i]* <- h[i]
+      param E : D
       feature QK[i] for i in 1..2 = Q[i].K[i] over q[i]
-      feature all = Q[1] . K[1] . K[1] over q[1], h[1] D
+      feature all = Q[1] . K[1] . E over q[1], D
     """)
     assert spec.features == (
         Feature(name="QK[1]", factors=("Q[1]", "K[1]"), over=("q[1]",)),
         Feature(name="QK[2]", factors=("Q[2]", "K[2]"), over=("q[2]",)),
-        Feature(name="all", factors=("Q[1]", "K[1]", "K[1]"), over=("q[1]", "h[1]", "D")),
+        Feature(name="all", factors=("Q[1]", "K[1]", "E"), over=("q[1]", "D")),
     )
 
 
