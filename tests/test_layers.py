@@ -67,6 +67,10 @@ STAGES = {
         "checkpoints.acting",
         below="errors spec groups",
     ),
+    # Spec -> what a proof says about its basis
+    "obligations": Stage(
+        "verify.modular verify.generators verify.nullity verify.pairs", below="errors spec basis"
+    ),
     # module, Spec -> proof
     "verify": Stage(
         "verify verify.graph verify.export verify.trace",
