@@ -73,14 +73,14 @@ STAGES = {
     ),
     # module, Spec -> proof
     "verify": Stage(
-        "verify verify.graph verify.export verify.trace",
+        "verify verify.graph verify.export verify.trace verify.claims verify.sample",
         below="errors spec groups basis",
     ),
     # on top
     "pipeline": Stage("pipeline", below="spec values resolve basis checks codegen loading"),
     "public": Stage("__init__", below="errors groups checkpoints pipeline"),
     "commands": Stage(
-        "tables checkpoint_report report format_report cli __main__",
+        "tables console checkpoint_report report format_report cli __main__",
         below="errors spec resolve format orbit basis checks loading checkpoints pipeline public",
     ),
     # beside the command: for editors
@@ -97,6 +97,8 @@ USES_TORCH = {
     "verify.graph",
     "verify.export",
     "verify.trace",
+    "verify.claims",
+    "verify.sample",
     "checkpoints.safetensors_file",
     "checkpoints.torch_file",
     "checkpoints.reading",
