@@ -2,7 +2,7 @@
 
 0: done; 1: a check failed; 2: bad input, told as diagnostics. Whatever the user got wrong, including the
 command line and the files it names, ends here as a `Diagnostic`; only a mistake of the compiler shows a
-traceback.
+traceback, with an exit code of its own, so that no script takes it for a check that failed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 
@@ -25,7 +25,8 @@ from qecompile.checkpoint_report import ActReport
 from qecompile.checkpoints.contents import check_form, read_entries
 from qecompile.checkpoints.matching import match
 from qecompile.checkpoints.stored import quote
-from qecompile.errors import Collector, Diagnostic, IRError, SymError
+from qecompile.console import ReaderGoneError, UnwritableError, is_terminal, print_text, silence, tell
+from qecompile.errors import Collector, Diagnostic, SymError
 from qecompile.format_report import FormatReport
 from qecompile.formatter import Formatted, format_file
 from qecompile.loading import write_source
@@ -34,7 +35,7 @@ from qecompile.spec import Spec
 from qecompile.tables import Block, render
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
-OUR_FAULT, INTERRUPTED, NO_READER = 70, 130, 141
+OUR_FAULT, UNWRITABLE, INTERRUPTED, NO_READER = 70, 74, 130, 141
 
 BUILT = "`check`, `derive`, `build`, `fmt` and `act`"
 LATER = {
@@ -79,18 +80,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(mistake.diagnostics, words)
     except CommandLineError as mistake:
         return _refuse([_bad_command_line(mistake)], words)
-    except IRError:
-        traceback.print_exc()
-        print("this is a mistake in qecompile, not in your input: please report it", file=sys.stderr)
-        return OUR_FAULT
     except ReaderGoneError:
         return NO_READER
+    except UnwritableError as reason:
+        return _give_up(str(reason))
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
+    except Exception as failure:
+        if isinstance(failure, OSError) and failure.filename is None:  # typer prints its help by itself
+            silence(sys.stdout)
+            return _give_up((failure.strerror or str(failure)).lower())
+        tell(f"{traceback.format_exc()}this is a mistake in qecompile, not in your input: please report it")
+        return OUR_FAULT
 
 
-class ReaderGoneError(Exception):
-    """Who read our output stopped, as in `qecompile derive FILE | head`."""
+def _give_up(reason: str) -> int:
+    tell(Diagnostic("QE953", f"cannot write the output: {reason}").render())
+    return UNWRITABLE
 
 
 @app.command()
@@ -260,22 +266,23 @@ def options(
 def _load(file: Path, define: list[str] | None, spec: str | None) -> Spec:
     loaded = resolve.load(file, spec, resolve.parse_arguments(define or []))
     if loaded.warnings:
-        with suppress(ReaderGoneError):
-            _print(_rendered(loaded.warnings), sys.stderr)
+        tell(_rendered(loaded.warnings))
     return loaded
 
 
 def _write(source: str, output: Path, file: Path) -> None:
-    if output.exists() and output.samefile(file):
-        raise SymError([Diagnostic("QE951", f"`{output}` is the spec itself", help="choose another name")])
+    with suppress(OSError, ValueError):  # nothing is there, or nothing can be: `_save` tells
+        if output.samefile(file):
+            message = f"`{output}` is the spec itself"
+            raise SymError([Diagnostic("QE951", message, help="choose another name")])
     _save(source, output)
 
 
 def _save(source: str, output: Path) -> None:
     try:
         write_source(source, output)
-    except OSError as failure:
-        reason = (failure.strerror or str(failure)).lower()
+    except (OSError, ValueError) as failure:  # ValueError: a NUL byte in the name
+        reason = (getattr(failure, "strerror", None) or str(failure)).lower()
         raise SymError([Diagnostic("QE951", f"cannot write `{output}`: {reason}")]) from failure
 
 
@@ -287,32 +294,26 @@ def _show(report: Report, as_json: bool) -> None:
 
 
 def _laid_out(blocks: Iterable[Block]) -> str:
-    return render(blocks, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
+    return render(blocks, shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None)
 
 
-def _print(text: str, stream: TextIO | None = None) -> None:
-    """Print to `stream`, by default standard output, and see it arrive."""
-    stream = stream or sys.stdout
-    try:
-        print(text, file=stream, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # the flush at exit must not fail too
-        raise ReaderGoneError from None
+def _print(text: str) -> None:
+    print_text(text, sys.stdout)
 
 
 def _rendered(diagnostics: Sequence[Diagnostic]) -> str:
     """Diagnostics for standard error, in colour if that is a terminal and NO_COLOR is not set."""
-    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    colour = is_terminal(sys.stderr) and not os.environ.get("NO_COLOR")
     return "\n\n".join(d.render(colour=colour) for d in diagnostics)
 
 
 def _refuse(diagnostics: Sequence[Diagnostic], words: Sequence[str]) -> int:
     """Tell what is wrong: as data on standard output if JSON was asked for, else on standard error."""
-    with suppress(ReaderGoneError):
-        if "--json" in words:
+    if "--json" in words:
+        with suppress(ReaderGoneError, UnwritableError):
             _print(json.dumps({"ok": False, "diagnostics": [d.to_json() for d in diagnostics]}, indent=2))
-        else:
-            _print(_rendered(diagnostics), sys.stderr)
+    else:
+        tell(_rendered(diagnostics))
     return BAD_INPUT
 
 

@@ -21,6 +21,9 @@ from qecompile.syntax import parse_file
 
 _FORBIDDEN = re.compile("[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 
+NEVER_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""How a file is opened, on any system, that is perhaps none."""
+
 DEEPEST_USE = 16
 
 LARGEST_FILE = 1_000_000
@@ -74,9 +77,11 @@ def read_text(path: str | os.PathLike[str], span: Span | None = None, shown: str
             fail("QE001", f"`{shown}` is a directory", span, help="name a `.sym` file in it")
         if not stat.S_ISREG(status.st_mode):
             fail("QE001", f"`{shown}` is not a regular file", span)
-        if status.st_size > LARGEST_FILE:
+        data = _read_at_most(path, LARGEST_FILE + 1)
+        if len(data) > LARGEST_FILE:
             fail("QE005", f"`{shown}` has more than {LARGEST_FILE} bytes", span)
-        data = Path(path).read_bytes()
+    except BlockingIOError:
+        fail("QE001", f"`{shown}` is not a regular file", span)
     except FileNotFoundError:
         fail("QE001", f"there is no file `{shown}`", span)
     except (OSError, ValueError) as error:
@@ -86,6 +91,24 @@ def read_text(path: str | os.PathLike[str], span: Span | None = None, shown: str
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         fail("QE002", f"`{shown}` is not text in UTF-8: byte {error.start + 1} is wrong", span)
+
+
+def _read_at_most(path: str | os.PathLike[str], most: int) -> bytes:
+    """The first bytes of a file.
+
+    Some files below /proc and /sys pass for regular, and wait for events or never end: what would have to be
+    waited for raises `BlockingIOError`, and of what is endless a part is enough.
+    """
+    with open(os.open(path, os.O_RDONLY | NEVER_WAIT), "rb", buffering=0) as file:
+        pieces: list[bytes] = []
+        while left := most - sum(map(len, pieces)):
+            piece = file.read(left)
+            if piece is None:
+                raise BlockingIOError
+            if not piece:
+                break
+            pieces.append(piece)
+        return b"".join(pieces)
 
 
 def as_source(text: str, path: str) -> Source:

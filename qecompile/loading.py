@@ -7,6 +7,7 @@ meet) and goes when the process ends.
 from __future__ import annotations
 
 import atexit
+import errno
 import hashlib
 import importlib.util
 import os
@@ -24,13 +25,16 @@ _importing = threading.Lock()
 def write_source(source: str, path: str | os.PathLike[str]) -> None:
     """Write `source` to `path`, whose readers see the old file or the whole new one, never a part.
 
+    A device or a pipe cannot be replaced and is written to, as it is.
+
     Raises:
-        OSError: the file cannot be written.
+        OSError: the file cannot be written, or is a pipe that nobody reads.
+        ValueError: the name holds a NUL byte.
     """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():  # a device or a pipe cannot be replaced
-        target.write_text(source, encoding="utf-8")
+    if os.path.exists(path) and not os.path.isfile(path):
+        _write_through(source, path)
         return
+    target = Path(os.path.realpath(path))
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         unfinished.write_text(source, encoding="utf-8")
@@ -39,6 +43,19 @@ def write_source(source: str, path: str | os.PathLike[str]) -> None:
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _write_through(source: str, path: str | os.PathLike[str]) -> None:
+    """Write to what stands at `path`; it may be a link like /dev/stdout, whose target has no name."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError as failure:
+        if failure.errno == errno.ENXIO:
+            raise OSError(failure.errno, "nobody reads from it", os.fspath(path)) from failure
+        raise
+    os.set_blocking(descriptor, True)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(source)
 
 
 def import_source(source: str, name: str) -> ModuleType:
