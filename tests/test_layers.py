@@ -83,6 +83,8 @@ STAGES = {
         "tables console checkpoint_report report format_report cli __main__",
         below="errors spec resolve format orbit basis checks loading checkpoints pipeline public",
     ),
+    # beside the command: for pytest
+    "testing": Stage("pytest_plugin", below="errors spec syntax values resolve basis checks pipeline public"),
     # beside the command: for editors
     "lsp": Stage(
         "lsp lsp.group_words lsp.declared lsp.analysis lsp.occurrences lsp.hover lsp.completion lsp.protocol "
