@@ -29,13 +29,15 @@ class Stage(NamedTuple):
 STAGES = {
     "errors": Stage("version errors", below=""),
     "spec": Stage("spec nesting identifiers provenance", below="errors"),
+    # which nonlinearities a type allows
+    "activations": Stage("activations", below="errors spec"),
     # text -> Spec
     "syntax": Stage("tree lexical syntax_errors syntax_tree syntax", below="errors"),
     "values": Stage("expressions arguments", below="errors syntax"),
     "resolve": Stage(
         "files declarations names resolve_sources resolve_spaces resolve_types resolve_features "
         "resolve_claims resolve_metanets frames resolve",
-        below="errors spec syntax values",
+        below="errors spec activations syntax values",
     ),
     # text -> the same text, laid out
     "format": Stage(
@@ -53,23 +55,25 @@ STAGES = {
         below="errors spec basis",
     ),
     "codegen": Stage(
-        "activations codegen codegen.runtime codegen.writer codegen.reduce codegen.expand "
+        "codegen codegen.runtime codegen.writer codegen.reduce codegen.expand "
         "codegen.variance codegen.initialise codegen.linear codegen.gauge codegen.invariant codegen.network "
         "codegen.emit",
-        below="errors spec basis plan",
+        below="errors spec activations basis plan",
     ),
     "loading": Stage("loading", below=""),
     # checkpoint files
     "checkpoints": Stage(
         "checkpoints checkpoints.stored checkpoints.header checkpoints.records checkpoints.layouts "
-        "checkpoints.suggestions checkpoints.matching checkpoints.replace checkpoints.safetensors_file "
-        "checkpoints.torch_file checkpoints.contents checkpoints.reading checkpoints.elements "
+        "checkpoints.suggestions checkpoints.matching checkpoints.sharing checkpoints.replace "
+        "checkpoints.safetensors_file checkpoints.torch_file checkpoints.contents checkpoints.reading checkpoints.elements "
         "checkpoints.acting",
         below="errors spec groups",
     ),
     # Spec -> what a proof says about its basis
     "obligations": Stage(
-        "verify.modular verify.generators verify.nullity verify.pairs", below="errors spec basis"
+        "verify.modular verify.generators verify.nullity verify.pairs verify.tensors verify.diagrams "
+        "verify.gram verify.dimensions verify.listing verify.obligations verify.basis_proof",
+        below="errors spec basis",
     ),
     # module, Spec -> proof
     "verify": Stage(
@@ -77,7 +81,7 @@ STAGES = {
         below="errors spec groups basis",
     ),
     # on top
-    "pipeline": Stage("pipeline", below="spec values resolve basis checks codegen loading"),
+    "pipeline": Stage("pipeline", below="errors spec values resolve basis checks codegen loading"),
     "public": Stage("__init__", below="errors groups checkpoints pipeline"),
     "commands": Stage(
         "tables console checkpoint_report report format_report cli __main__",

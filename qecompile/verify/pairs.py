@@ -25,17 +25,22 @@ TARGET, SOURCE = "target", "source"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The axes of one parameter under one root, by position in the parameter; `parent` counts within."""
+    """The axes of one parameter under one root, by position in the parameter; `parent` counts within.
+
+    Parts of one `kind` have equal axes.
+    """
 
     axes: tuple[Axis, ...]
     positions: tuple[int, ...]
+    kind: int
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
     """A pair of parts under one root, or one part and nothing: a question for the basis.
 
-    `forest` are the spaces of the root, renamed by their place; None stands for a parameter without axes there.
+    `forest` are the spaces of the root, renamed by their place. None stands for a parameter without axes
+    there.
     """
 
     forest: tuple[Space, ...]
@@ -77,6 +82,8 @@ class Cases:
         self.roots = tuple(s.name for s in spec.children[None])
         self._forest: dict[str, tuple[Space, ...]] = {}
         self._short: dict[str, str] = {}
+        self._kinds: dict[tuple[str, tuple[Axis, ...]], int] = {}
+        self._made: dict[tuple[str, int | None, int | None], Case] = {}
         root_of: dict[str, str] = {}
         for root in self.roots:
             below = list(_below(spec, root))
@@ -106,7 +113,11 @@ class Cases:
         return tuple(found)
 
     def _case(self, root: str, target: Part | None, source: Part | None) -> Case:
-        return Case(self._forest[root], target.axes if target else None, source.axes if source else None)
+        key = (root, target.kind if target else None, source.kind if source else None)
+        if key not in self._made:
+            axes = [part.axes if part else None for part in (target, source)]
+            self._made[key] = Case(self._forest[root], *axes)
+        return self._made[key]
 
     def _renamed(self, space: Space) -> Space:
         """The same space under a name that says only where it stands in its tree."""
@@ -135,7 +146,7 @@ class Cases:
                 )
                 for a in (param.axes[k] for k in positions)
             )
-            split[root] = Part(axes, positions)
+            split[root] = Part(axes, positions, self._kinds.setdefault((root, axes), len(self._kinds)))
         return split
 
 
