@@ -30,6 +30,7 @@ from qecompile.verify.graph import Untraceable
 
 TORCH = os.path.dirname(os.path.abspath(torch.__file__))
 HERE = os.path.dirname(os.path.abspath(__file__))
+TALKATIVE = ("torch.fx.experimental.symbolic_shapes", "torch._subclasses.fake_tensor")
 HAS_MODES = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
 
 
@@ -59,7 +60,7 @@ def export(module: nn.Module, examples: tuple[object, ...]) -> ExportedProgram:
         Untraceable: the module branches on numbers, leaves torch or fails.
     """
     try:
-        with eval_mode(module), _quiet(), torch.no_grad():
+        with eval_mode(module), _quiet(), torch.enable_grad():  # without, torch.nn takes fused shortcuts
             fakes = _fake(examples, _device(module))
             program: ExportedProgram = torch.export.export(module, fakes, strict=False)
             functional: ExportedProgram = program.run_decompositions({})
@@ -83,15 +84,17 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without what torch says about itself, or about the user's code in its own words."""
-    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
-    level = logger.level
+    loggers = [logging.getLogger(name) for name in TALKATIVE]
+    levels = [logger.level for logger in loggers]
     try:
-        logger.setLevel(logging.CRITICAL)
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
         with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def differs_in_training(module: nn.Module) -> bool:
