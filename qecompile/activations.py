@@ -48,7 +48,10 @@ FUNCTIONS = {
         Function("softplus", "F.softplus({})"),
     )
 }
-NAMES = ("auto", "gate", *sorted(FUNCTIONS))
+UNSPECIFIC = ("auto", "gate")
+"""Activations that adapt to every type."""
+
+NAMES = (*UNSPECIFIC, *sorted(FUNCTIONS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from qecompile.errors import Collector, Note, Span, SymError, fail, suggest
 from qecompile.expressions import Scope, integer
 from qecompile.files import SpecFile
 from qecompile.spec import Feature, Param, Space
+from qecompile.syntax_errors import HEADS
 
 Declared = TypeVar("Declared")
 
@@ -70,12 +71,8 @@ class Table(Generic[Declared]):
             note = Note(f"`{family.removeprefix(prefix)}` is declared here", known.span)
             fail("QE051", f"there is no {self.kind} `{shown}`", span, note, help=_instances(known, prefix))
         local = [f.removeprefix(prefix) for f in self.families if f.startswith(prefix)]
-        fail(
-            "QE051",
-            f"there is no {self.kind} `{shown}`",
-            span,
-            help=suggest(family.removeprefix(prefix), local),
-        )
+        help = HEADS.get(shown) or suggest(family.removeprefix(prefix), local)
+        fail("QE051", f"there is no {self.kind} `{shown}`", span, help=help)
 
 
 def _instances(family: Family, prefix: str) -> str:
@@ -91,6 +88,7 @@ class Tables:
     """What a spec and everything that it includes declare."""
 
     collector: Collector
+    warnings: Collector = field(default_factory=lambda: Collector(warns=True))
     spaces: Table[Space] = field(default_factory=lambda: Table("space"))
     params: Table[Param] = field(default_factory=lambda: Table("parameter"))
     features: Table[Feature] = field(default_factory=lambda: Table("feature"))

@@ -10,11 +10,12 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 MOST_SHOWN = 100
 WIDEST_LINE = 120
+WIDEST_NAME = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +90,15 @@ class Diagnostic:
         """The diagnostic as text of several lines, with terminal colours if asked for."""
         spans = [s for s in (self.span, *(n.span for n in self.notes)) if s is not None]
         margin = max((len(str(s.line)) for s in spans), default=1)
-        lines = [f"{self.severity}[{self.code}]: {self.message}"]
+        lines = [f"{self.severity}[{self.code}]: {_shortened(self.message)}"]
         if self.span is not None:
             lines += self.span.render(margin)
         for note in self.notes:
-            lines.append(f"note: {note.message}")
+            lines.append(f"note: {_shortened(note.message)}")
             if note.span is not None:
                 lines += note.span.render(margin)
         if self.help is not None:
-            lines.append(f"help: {self.help}")
+            lines.append(f"help: {_shortened(self.help)}")
         return "\n".join(map(_coloured, lines) if colour else lines)
 
     def to_json(self) -> dict[str, object]:
@@ -105,22 +106,35 @@ class Diagnostic:
         return {
             "code": self.code,
             "severity": self.severity,
-            "message": self.message,
+            "message": _shortened(self.message),
             "path": self.span.source.path if self.span else None,
             "line": self.span.line if self.span else None,
             "column": self.span.column if self.span else None,
             "length": self.span.length if self.span else None,
             "notes": [
                 {
-                    "message": n.message,
+                    "message": _shortened(n.message),
                     "path": n.span.source.path if n.span else None,
                     "line": n.span.line if n.span else None,
                     "column": n.span.column if n.span else None,
                 }
                 for n in self.notes
             ],
-            "help": self.help,
+            "help": self.help and _shortened(self.help),
         }
+
+
+_LONG_NAME = re.compile(f"`([^`]{{{WIDEST_NAME + 1},}})`")
+
+
+def _shortened(text: str) -> str:
+    """A message without the middle of names that are too long to be read.
+
+    >>> len(_shortened(f"there is no space `{'a' * 5000}`"))
+    180
+    """
+    kept = (WIDEST_NAME - 3) // 2
+    return _LONG_NAME.sub(lambda long: f"`{long[1][: kept + 1]}...{long[1][-kept:]}`", text)
 
 
 _COLOURS = (
@@ -151,6 +165,11 @@ def too_large(what: str, found: int, limit: int) -> Diagnostic:
         f"a pair of parameters has {found} {what} together; the compiler enumerates at most {limit}",
         help="split the parameter, or merge axes that are always permuted together",
     )
+
+
+def with_note(refused: SymError, note: Note) -> SymError:
+    """The same mistakes, each with one more note: which parameter a limit is about, and where that stands."""
+    return SymError([replace(d, notes=(*d.notes, note)) for d in refused.diagnostics])
 
 
 def too_many_pairs(found: int, limit: int) -> Diagnostic:
@@ -226,6 +245,8 @@ class Collector:
     found: list[Diagnostic] = field(default_factory=list)
     places: set[tuple[str, int, int, str]] = field(default_factory=set)
     skipped: bool = False
+    warns: bool = False
+    """Whether these are warnings: more than `MOST_SHOWN` are dropped, since they stop nothing."""
 
     def error(
         self, code: str, message: str, span: Span | None, *notes: Note, help: str | None = None
@@ -245,6 +266,8 @@ class Collector:
             if place in self.places:
                 return
             self.places.add(place)
+        if len(self.found) == MOST_SHOWN and self.warns:
+            return
         if len(self.found) == MOST_SHOWN:
             stopped = Diagnostic("QE000", f"there are more than {MOST_SHOWN} mistakes; the rest is not shown")
             raise TooManyMistakes([*self.found, stopped])

@@ -112,12 +112,12 @@ def _read_at_most(path: str | os.PathLike[str], most: int) -> bytes:
 
 
 def as_source(text: str, path: str) -> Source:
-    """The source of a text, with one kind of line end.
+    """The source of a text, with one kind of line end and without a byte order mark.
 
     Raises:
         SymError: if the text has characters that no text file has.
     """
-    source = Source(path, text.replace("\r\n", "\n").replace("\r", "\n"))
+    source = Source(path, text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
     if wrong := _FORBIDDEN.search(source.text):
         message = f"the character U+{ord(wrong.group()):04X} cannot stand in a spec"
         fail("QE002", message, Places.of(source).span(wrong.start()))

@@ -26,8 +26,8 @@ from qecompile.frames import included_frames, open_frame
 from qecompile.names import check_names, check_use
 from qecompile.resolve_claims import read_expects, read_model
 from qecompile.resolve_features import declare_features
-from qecompile.resolve_metanets import read_metanets
-from qecompile.resolve_types import declare_params
+from qecompile.resolve_metanets import check_activations, metanet_places, read_metanets
+from qecompile.resolve_types import check_charges, declare_params
 from qecompile.spec import Spec
 
 __all__ = ["choose_spec", "load", "parse", "parse_arguments", "resolve_spec"]
@@ -109,11 +109,11 @@ def resolve_spec(
     _declare_tensors(frame)
     expects, metanets, model = read_expects(frame), read_metanets(frame), read_model(frame)
     collector.finish()
-    warnings = Collector()
-    for other in file.parsed.specs:
-        check_use(other, warnings)
     tables = frame.tables
-    return Spec(
+    for other in file.parsed.specs:
+        check_use(other, tables.warnings)
+    check_charges(tables)
+    resolved = Spec(
         name=spec.name.text,
         spaces=tuple(tables.spaces.entries.values()),
         parameters=tuple(tables.params.entries.values()),
@@ -124,9 +124,13 @@ def resolve_spec(
         arguments=tuple((p.name.text, frame.scope.values[p.name.text]) for p in spec.parameters),
         path=file.source.path,
         text=file.full_text(),
-        warnings=tuple(replace(d, severity="warning") for d in warnings.found),
+        warnings=tuple(replace(d, severity="warning") for d in tables.warnings.found),
         places=tuple(tables.params.places.items()),
+        metanet_places=metanet_places(spec),
     )
+    check_activations(resolved, spec, collector)
+    collector.finish()
+    return resolved
 
 
 def _declare_tensors(frame: Frame) -> None:

@@ -141,13 +141,8 @@ def _check_invariant(
     for character, a, b in zip(space.characters, first.charges, second.charges, strict=True):
         total = (a + b) % 2 if character.word == "sign" else a + b
         if total:
-            shown = (
-                character.word if character.name == character.word else f"{character.word}({character.name})"
-            )
-            message = (
-                f"the charges of `{shown}` on `{space.name}` do not cancel: {a} in `{factors[m].name}`, "
-            )
-            message += f"{b} in `{factors[n].name}`"
+            where = f"{a} in `{factors[m].name}`, {b} in `{factors[n].name}`"
+            message = f"the charges of `{character.text}` on `{space.name}` do not cancel: {where}"
             help = "charges that are summed over add up to 0; those of `sign` to an even number"
             fail("QE084", message, reference.span, help=help)
 

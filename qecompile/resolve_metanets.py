@@ -1,20 +1,27 @@
 """`metanet` blocks: the networks to emit.
 
-Takes the statements of a frame, gives `MetaNet` values. Whether an activation or an alpha-map is *allowed* is
-decided by the stages that know the group; here names and numbers are checked.
+Takes the statements of a frame, gives `MetaNet` values. Names, numbers and activations are checked here;
+whether a network can be had, and an alpha-map, is decided by the stages that design it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, TypeVar, cast, get_args
 
 from qecompile import tree
+from qecompile.activations import UNSPECIFIC, choose_activation
 from qecompile.declarations import Frame
-from qecompile.errors import Collector, Note, fail, suggest
-from qecompile.expressions import Scope, integer, turns
-from qecompile.spec import DEFAULT_CHANNELS, Alpha, MetaNet, Mix
+from qecompile.errors import Collector, Note, Span, SymError, fail, suggest
+from qecompile.expressions import Scope, evaluate, integer_value, turns
+from qecompile.spec import DEFAULT_CHANNELS, Alpha, MetaNet, Mix, Spec
+
+LARGEST_WIDTH = 1_000_000
+"""Channels, outputs, hidden units or codes: more than any layer has."""
+
+MOST_LAYERS = 1_000
 
 ALPHA_OPTIONS = ("epsilon", "stats", "hidden")
 STATISTICS = ("mean", "var", "std", "min", "max")
@@ -46,7 +53,7 @@ def _read_metanet(frame: Frame, statement: tree.MetaNetStatement) -> MetaNet:
     channels: tuple[int, ...] = DEFAULT_CHANNELS
     activation, alpha, outputs, rank = "auto", None, None, None
     if entry := _only(statement.entries, tree.ChannelsEntry, collector):
-        channels = _all_positive(entry.values, frame.scope, "channels", collector)
+        channels = _read_channels(entry, frame.scope, collector)
     if function := _only(statement.entries, tree.ActivationEntry, collector):
         activation = function.function.text
     if family := _only(statement.entries, tree.AlphaEntry, collector):
@@ -79,22 +86,56 @@ def _only(entries: Sequence[tree.MetaNetEntry], kind: type[Entry], collector: Co
     return found[0] if found else None
 
 
-def _all_positive(
-    values: Sequence[tree.Expression], scope: Scope, what: str, collector: Collector
-) -> tuple[int, ...]:
+def _read_channels(entry: tree.ChannelsEntry, scope: Scope, collector: Collector) -> tuple[int, ...]:
     """The numbers, without those that are wrong, which are recorded."""
+    if len(entry.values) > MOST_LAYERS:
+        message = f"a network has at most {MOST_LAYERS} layers, and this lists {len(entry.values)} numbers"
+        collector.error("QE091", message, entry.values[MOST_LAYERS].span)
+        return DEFAULT_CHANNELS
     numbers = []
-    for value in values:
+    for value in entry.values:
         with collector.attempt():
-            numbers.append(_positive(value, scope, what))
+            numbers.append(_positive(value, scope, "channels"))
     return tuple(numbers)
 
 
 def _positive(value: tree.Expression, scope: Scope, what: str) -> int:
-    number = integer(value, scope)
+    found = evaluate(value, scope)
+    if isinstance(found, tuple) and what == "channels":
+        help = "write the numbers one by one, as in: channels 1, 16, 16"
+        fail("QE023", "`channels` are numbers, and this is a list", value.span, help=help)
+    number = integer_value(found, value.span)
     if number < 1:
         fail("QE091", f"{what} must be at least 1, and this is {number}", value.span)
+    if number > LARGEST_WIDTH:
+        fail("QE091", f"{what} must be at most {LARGEST_WIDTH}, and this is {number}", value.span)
     return number
+
+
+# Activations
+
+
+def metanet_places(spec: tree.SpecTree) -> tuple[tuple[str, Span], ...]:
+    """Where each network of a spec is declared, by name."""
+    nets = (s for s in spec.statements if isinstance(s, tree.MetaNetStatement))
+    return tuple((net.name.text, net.name.span) for net in nets)
+
+
+def check_activations(spec: Spec, written: tree.SpecTree, collector: Collector) -> None:
+    """Record the activations that are unknown, or that the type of a parameter forbids."""
+    nets = (s for s in written.statements if isinstance(s, tree.MetaNetStatement))
+    for entry in (e for net in nets for e in net.entries if isinstance(e, tree.ActivationEntry)):
+        if entry.function.text not in UNSPECIFIC:
+            with collector.attempt():
+                _check_activation(spec, entry.function)
+
+
+def _check_activation(spec: Spec, function: tree.Word) -> None:
+    for p in spec.parameters:
+        try:
+            choose_activation(spec, p, function.text)
+        except SymError as refused:
+            raise SymError([replace(d, span=function.span) for d in refused.diagnostics]) from None
 
 
 # Mixing
@@ -103,23 +144,42 @@ def _positive(value: tree.Expression, scope: Scope, what: str) -> int:
 def _read_mixes(frame: Frame, statement: tree.MetaNetStatement) -> tuple[Mix, ...]:
     seen: dict[str, tree.MixEntry] = {}
     mixes = []
+    acted = _spaces_acted_on(frame) if any(isinstance(e, tree.MixEntry) for e in statement.entries) else {}
     for entry in statement.entries:
         if isinstance(entry, tree.MixEntry):
             with frame.tables.collector.attempt():
                 for turn in turns(entry.loops, frame.scope, entry.keyword.span):
-                    mixes.append(_read_mix(frame, entry, turn, seen))
+                    mixes.append(_read_mix(frame, entry, turn, seen, acted))
     return tuple(mixes)
 
 
-def _read_mix(frame: Frame, entry: tree.MixEntry, scope: Scope, seen: dict[str, tree.MixEntry]) -> Mix:
+def _spaces_acted_on(frame: Frame) -> dict[str, str]:
+    """The spaces on which, or inside which, a group acts, each with such a space."""
+    spaces = frame.tables.spaces.entries
+    acted: dict[str, str] = {}
+    for space in spaces.values():
+        at: str | None = space.name if space.group != "fixed" else None
+        while at is not None and at not in acted:
+            acted[at] = space.name
+            at = spaces[at].parent
+    return acted
+
+
+def _read_mix(
+    frame: Frame,
+    entry: tree.MixEntry,
+    scope: Scope,
+    seen: dict[str, tree.MixEntry],
+    acted: Mapping[str, str],
+) -> Mix:
     space = frame.space(entry.space, scope)
-    if space.group != "fixed":
-        place = frame.tables.spaces.places[space.name]
-        note = Note(f"`{space.name}` is declared here", place)
-        message = f"`{space.name}` cannot be mixed: its group is `{space.group}`"
-        fail(
-            "QE092", message, entry.space.span, note, help="only the axes of a `fixed` space are mixed freely"
-        )
+    if space.name in acted:
+        inner = frame.tables.spaces.entries[acted[space.name]]
+        note = Note(f"`{inner.name}` is declared here", frame.tables.spaces.places[inner.name])
+        whose = "its group" if inner is space else f"the group of `{inner.name}`, which is nested in it,"
+        message = f"`{space.name}` cannot be mixed: {whose} is `{inner.group}`"
+        help = "only the axes of a `fixed` space are mixed freely"
+        fail("QE092", message, entry.space.span, note, help=help)
     if space.name in seen:
         note = Note("first here", seen[space.name].keyword.span)
         fail("QE090", f"`mix {space.name}` stands twice in this block", entry.keyword.span, note)
@@ -172,6 +232,8 @@ def _read_option(name: tree.Word, value: float | tuple[tree.Word, ...]) -> float
         fail("QE094", f"epsilon is {value:g}", name.span, help="it lies between 0 and 1, both left out")
     if name.text == "hidden" and (value < 1 or value != int(value)):
         fail("QE094", f"hidden is {value:g}", name.span, help="it is a whole number, at least 1")
+    if name.text == "hidden" and value > LARGEST_WIDTH:
+        fail("QE094", f"hidden is {value:g}", name.span, help=f"it is at most {LARGEST_WIDTH}")
     return value
 
 

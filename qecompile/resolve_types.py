@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qecompile import tree
-from qecompile.declarations import Frame
-from qecompile.errors import Collector, Note, SymError, fail, suggest
+from qecompile.declarations import Frame, Tables
+from qecompile.errors import Collector, Note, Span, SymError, fail, suggest
 from qecompile.expressions import Scope, integer, turns
 from qecompile.resolve_sources import read_source
 from qecompile.spec import Axis, Param, Space
+from qecompile.syntax_errors import HEADS
 
 MOST_AXES = 32
 STEPS_OF_AN_AXIS = 10
@@ -54,8 +55,11 @@ def read_type(
             space = frame.space(axis.space, scope)
             spaces.append(space)
             axes.append(_read_axis(axis, space, incoming, scope))
+            _warn_of_charge(frame, axis, space)
         except SymError as mistakes:
             found.absorb(mistakes)
+            if axis.space.segments[0].name.text in HEADS:
+                break  # a statement that is written in another way, and was taken for axes
     found.pass_on()
     return _attach(axes, spaces, (*written.out, *written.into)), tuple(spaces)
 
@@ -104,6 +108,16 @@ def _read_charges(mark: tree.ChargeMark | tree.ChargesMark, space: Space, scope:
     return (integer(mark.charge, scope, "a number as charge"),) * len(space.characters)
 
 
+def _warn_of_charge(frame: Frame, written: tree.AxisTree, space: Space) -> None:
+    """A charge where there is nothing to have one is allowed, and often a slip."""
+    marks = [m for m in written.marks if isinstance(m, tree.ChargeMark)]
+    zero = marks and isinstance(marks[0].charge, tree.Number) and marks[0].charge.value == 0
+    if marks and not zero and not space.characters:
+        message = f"this charge has no effect: the group of `{space.name}` is `{space.group}`"
+        help = f"leave it out; for two axes write `{written.space.segments[-1].name.text}` twice"
+        frame.tables.warnings.error("QE065", message, marks[0].span, help=help)
+
+
 def _read_named(mark: tree.ChargesMark, space: Space, scope: Scope) -> tuple[int, ...]:
     names = [c.name for c in space.characters]
     given: dict[str, int] = {}
@@ -148,3 +162,27 @@ def nearest(parent: str, position: int, names: Sequence[str]) -> int | None:
     left = [n for n in range(position) if names[n] == parent]
     right = [n for n in range(position + 1, len(names)) if names[n] == parent]
     return left[-1] if left else next(iter(right), None)
+
+
+def check_charges(tables: Tables) -> None:
+    """Warn of characters by which no axis is multiplied, in none of the spaces that a statement declares."""
+    acting = {
+        (axis.space, k)
+        for p in tables.params.entries.values()
+        for axis in p.axes
+        for k, (charge, character) in enumerate(
+            zip(axis.charges, tables.spaces.entries[axis.space].characters, strict=True)
+        )
+        if (charge % 2 if character.word == "sign" else charge)
+    }
+    used = dict.fromkeys(axis.space for p in tables.params.entries.values() for axis in p.axes)
+    alike: dict[Span, list[Space]] = {}
+    for name in used:
+        alike.setdefault(tables.spaces.places[name], []).append(tables.spaces.entries[name])
+    for place, spaces in alike.items():
+        for k, character in enumerate(spaces[0].characters):
+            if not any((space.name, k) in acting for space in spaces):
+                what = f"`{character.text}` of space `{spaces[0].name}`"
+                message = f"{what} multiplies nothing: no axis has a charge of it"
+                help = "leave the word out, or give an axis a charge"
+                tables.warnings.error("QE066", message, place, help=help)

@@ -35,6 +35,11 @@ class Character(Frozen):
     name: str
     word: CharacterWord
 
+    @property
+    def text(self) -> str:
+        """The character as the user would write it, as in `scale(pre)`."""
+        return self.word if self.name == self.word else f"{self.word}({self.name})"
+
 
 class Space(Frozen):
     """One node of the forest of spaces: a size and a group word (theory.md, section 1).
@@ -61,7 +66,7 @@ class Space(Frozen):
         """The group as the user would write it, as in `permute * scale(pre)`."""
         words = ["permute"] if self.permuted else []
         words += [self.vector] if self.vector else []
-        words += [c.word if c.name == c.word else f"{c.word}({c.name})" for c in self.characters]
+        words += [c.text for c in self.characters]
         return " * ".join(words) or "fixed"
 
     @model_validator(mode="after")
@@ -169,7 +174,7 @@ class Spec(Frozen):
     """A whole spec. Spaces come in order of declaration, so every parent precedes its children.
 
     `warnings` are about the text: what it says is allowed, and perhaps not meant. `places` says where each
-    parameter is declared, by name, for messages of later stages.
+    parameter is declared, by name, and `metanet_places` where each network is, for messages of later stages.
     """
 
     name: str
@@ -184,6 +189,7 @@ class Spec(Frozen):
     text: str = ""
     warnings: tuple[Diagnostic, ...] = ()
     places: tuple[tuple[str, Span], ...] = ()
+    metanet_places: tuple[tuple[str, Span], ...] = ()
 
     @cached_property
     def params(self) -> Mapping[str, Param]:

@@ -15,7 +15,7 @@ from lark import Lark, UnexpectedInput
 
 from qecompile.errors import Collector, Source, Span, suggest
 from qecompile.lexical import MOST_NESTED, MOST_NESTED_IN_TEXT, Piece, Places, check_brackets, scan
-from qecompile.syntax_errors import explain
+from qecompile.syntax_errors import BRACES, explain
 from qecompile.syntax_tree import build_expression, build_file
 from qecompile.tree import Expression, FileTree
 
@@ -64,6 +64,8 @@ def parse_file(source: Source, collector: Collector) -> FileTree | None:
             diagnostic = explain(error, grammar(), places, text)
             collector.add(diagnostic)
             mistakes += 1
+            if diagnostic.help == BRACES:  # without its braces, nothing tells where the block ends
+                return None
             blanked = _blank_statement(text, places, diagnostic.span)
             if blanked is None:
                 return None

@@ -6,8 +6,9 @@ Takes what the parser raised, gives a `Diagnostic`. No name of a grammar termina
 from __future__ import annotations
 
 import re
+import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lark import Lark, Token, UnexpectedInput, UnexpectedToken
@@ -31,17 +32,27 @@ _CONTINUATIONS = _OPERATORS | {"RELATION", "LSQB", "LPAR", "DOT"}
 _EXPRESSION = frozenset({"INT", "STRING", "NAME", "MINUS", "LPAR", "LSQB"})
 _STATEMENT = frozenset({"_SPACE", "_PARAM", "_LET", "EXPECT", "_FEATURE", "_MODEL", "_METANET", "_INCLUDE"})
 _STATEMENTS = ("space", "param", "let", "expect", "feature", "model", "metanet", "include", "spec", "use")
-_HEADS = {
+HEADS = {
     "model": 'a model is named by a text, as in: model "package.module:callable" with input normal(8, 784)',
     "feature": "a feature is written as: feature NAME = A . B over space",
     "metanet": "a metanet is written as: metanet NAME { channels 1, 16 }",
-    "include": "an include is written as: include NAME(argument = 1) as prefix",
+    "include": "an include is written as: include NAME(argument = 1) as prefix; without arguments: NAME()",
 }
+"""How the statements are written whose first word may also name a space."""
+
+BRACES = "blocks stand in braces, as in: spec NAME(n: int = 3) { ... }"
+_LOOP = "a loop stands behind the name, as in: space a[i] for i in 1..3 = 4 : permute"
+_POWER = "there are no powers: write a product, as in `n * n`"
 _HINTS = {
     "=": {"RELATION": "`==` compares"},
     "->": {"INTO": "the arrow of a type points to the left: OUT <- IN"},
     "<-": {"ONTO": "this arrow points to the right, from the source to the target"},
-    "for": {"LBRACE": "a loop stands behind the name, as in: space a[i] for i in 1..3 = 4 : permute"},
+    "for": {"LBRACE": _LOOP, "_SPACE": _LOOP},
+    "if": {
+        "_SPACE": "a condition stands behind a loop, as in: space a[i] for i in 1..3 if i != 2 = 4 : permute"
+    },
+    ":": {"LBRACE": BRACES},
+    "//": {"_SPEC": "`#` starts a comment", "_SPACE": "`#` starts a comment"},
 }
 _CHARACTERS = {
     "'": 'texts stand in double quotes, as in: from "layers.0.weight"',
@@ -52,6 +63,8 @@ _CHARACTERS = {
     "←": "write `<-`",
     "→": "write `->`",
     "\u2212": "write `-`",
+    "\u2013": "write `-`",
+    "\u2014": "write `-`",
     "·": "write `.`",
     "\u00d7": "write `*`",
     "“": 'write `"`',
@@ -79,7 +92,11 @@ def explain(error: UnexpectedInput, grammar: Lark, places: Places, text: str) ->
     found = None if at_end else pieces[at]
     new_line = found is not None and at > 0 and "\n" in text[pieces[at - 1].end : found.start]
     wrong = _wrong_token(error.interactive_parser, grammar, places, pieces[:at], found, new_line)
-    return _misspelt_statement(places, pieces, at, text) or wrong
+    return (
+        _misspelt_statement(places, pieces, at, text)
+        or _unfinished_head(places, pieces, at, text, grammar)
+        or wrong
+    )
 
 
 def _wrong_token(
@@ -87,7 +104,7 @@ def _wrong_token(
 ) -> Diagnostic:
     """A token where another was expected: one is missing if that explains it, else this one is wrong."""
     expected: set[str] = parser.accepts()
-    help = _help(found.text, expected, grammar, new_line) if found else None
+    help = _help_in_place(before, found, expected, grammar, new_line) if found else None
     if len(before) > 2 and before[-1].text == "(" and before[-3].text in (":", "*"):
         help = help or textbook_group(before[-2].text)
     missing = _missing(parser, found.text, expected, grammar) if found and not help else set()
@@ -102,10 +119,34 @@ def _wrong_token(
     return Diagnostic("QE010", message, span, help=help)
 
 
+def _help_in_place(
+    before: Sequence[Piece], found: Piece, expected: set[str], grammar: Lark, new_line: bool
+) -> str | None:
+    """What was probably meant by a word that does not fit behind those before."""
+    last = [p.text for p in before[-4:]]
+    if found.text == "^" or (found.text == "*" and last[-1:] == ["*"] and before[-1].end == found.start):
+        return _POWER
+    if "RANGE" in expected and "range" in last:
+        return "write `0..2`: a range has two dots and holds both its ends"
+    if found.text == "." and last[-2:-1] and last[-2] in ("param", "space", "feature"):
+        return "a name that is declared has no dots: those with a dot come from an `include`"
+    if found.text.isdecimal() and "NAME" in expected and "INT" not in expected and _in_type(before):
+        if found.text == "1":
+            return "an axis of size 1 is left out of a type; only a layout, behind `as`, has a `1`"
+        return f"an axis is a space, which is declared, as in: space k = {_shorten(found.text)} : fixed"
+    return _help(found.text, expected, grammar, new_line)
+
+
+def _in_type(before: Sequence[Piece]) -> bool:
+    """Whether the type of a parameter goes on behind some pieces."""
+    start = next((k for k in reversed(range(len(before))) if before[k].text in _STATEMENTS), None)
+    return start is not None and before[start].text == "param" and ":" in [p.text for p in before[start:]]
+
+
 def _help(found: str, expected: set[str], grammar: Lark, new_line: bool) -> str | None:
     """What was probably meant by a word that does not fit."""
-    if found in _HEADS:
-        return _HEADS[found]
+    if found in HEADS:
+        return HEADS[found]
     if found in _RESERVED and "NAME" in expected and not new_line:
         return f"`{found}` is a word of the language and names nothing"
     for terminal, hint in _HINTS.get(found, {}).items():
@@ -124,6 +165,10 @@ def _wrong_character(places: Places, pieces: list[Piece], at: int) -> Diagnostic
     if piece is None:
         return Diagnostic("QE010", "this character has no meaning here", places.span(at))
     shown = _shorten("".join(c if c.isprintable() else "?" for c in piece.text))
+    if not piece.text.isprintable():
+        name = unicodedata.name(piece.text[0], "")
+        message = f"the character U+{ord(piece.text[0]):04X} {name}".rstrip() + " has no meaning here"
+        return Diagnostic("QE010", message, places.of_piece(piece), help="remove it: it cannot be seen")
     if piece.kind == "word":
         help = "a name is made of the letters a to z, digits and `_`, and starts with no digit"
         return Diagnostic(
@@ -147,6 +192,26 @@ def _misspelt_statement(places: Places, pieces: list[Piece], at: int, text: str)
     return Diagnostic(
         "QE010", f"no statement starts with `{_shorten(first.text)}`", places.of_piece(first), help=help
     )
+
+
+def _unfinished_head(
+    places: Places, pieces: list[Piece], at: int, text: str, grammar: Lark
+) -> Diagnostic | None:
+    """A word like `metanet` that starts a line and is no statement, because of what stands behind it."""
+    here = min(at, len(pieces) - 1)
+    for k in range(max(0, here - 3), here + 1):
+        piece = pieces[k]
+        if piece.text not in HEADS or not _starts_line(pieces, k, text):
+            continue
+        keyword = grammar.get_terminal(f"_{piece.text.upper()}").pattern.to_regexp()
+        if not re.compile(keyword).match(text, piece.start):
+            message = f"this is no `{piece.text}` statement"
+            return Diagnostic("QE010", message, places.of_piece(piece), help=HEADS[piece.text])
+    return None
+
+
+def _starts_line(pieces: Sequence[Piece], k: int, text: str) -> bool:
+    return k == 0 or pieces[k - 1].text in "{}" or "\n" in text[pieces[k - 1].end : pieces[k].start]
 
 
 def _missing(parser: Any, found: str, expected: set[str], grammar: Lark) -> set[str]:

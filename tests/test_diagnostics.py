@@ -444,3 +444,149 @@ def test_colour_is_asked_for_and_changes_no_letter() -> None:
         assert "\x1b[1;31m" in coloured
         assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == diagnostic.render()
         assert "\x1b" not in diagnostic.render()
+
+
+# Slips of people who know other languages
+
+
+SLIPS = {
+    "metanet {\n channels 1, 2\n}": "a metanet is written as: metanet NAME {",
+    "metanet m:\n channels 1, 2": "a metanet is written as: metanet NAME {",
+    "include block as b": "without arguments: NAME()",
+    "param q : a\ninclude block as b": "without arguments: NAME()",
+    "param q : [a, 1]": "an axis of size 1 is left out",
+    "param q : a 1": "an axis of size 1 is left out",
+    "param q : a <- 3": "space k = 3 : fixed",
+    "param tower.W : a": "a name that is declared has no dots",
+    "space t.a = 2 : fixed": "a name that is declared has no dots",
+    "let n = 2 ** 3": "there are no powers",
+    "let n = 2 ^ 3": "there are no powers",
+    "for i in 1..3 {\n space c[i] = 2 : fixed\n}": "a loop stands behind the name",
+    "for i in 1..3:\n space c[i] = 2 : fixed": "a loop stands behind the name",
+    "if 1 == 2 {\n space c = 2 : fixed\n}": "a condition stands behind a loop",
+    "space c[i] for i in range(3) = 2 : fixed": "write `0..2`",
+    "space c = 2 : permute:\n space d = 2 : fixed": "blocks stand in braces",
+    "// a comment": "`#` starts a comment",
+    "metanet m { channels [1, 16] }": "write the numbers one by one",
+    "metanet m { channels 1, w }": "write the numbers one by one",
+    "let n = 3 \u2013 1": "write `-`",
+}
+
+
+@pytest.mark.parametrize("slip", sorted(SLIPS))
+def test_slips_that_are_understood(slip: str) -> None:
+    error = mistakes(f"spec s(w: ints = [2]) {{\n space a = 3 : permute\n param p : a\n{slip}\n}}")
+    helps = [d.help for d in error.diagnostics if d.help]
+    assert any(SLIPS[slip] in help for help in helps), str(error)
+    assert len(error.diagnostics) <= 2
+
+
+def test_a_spec_without_braces_is_one_mistake() -> None:
+    for head in ("spec s", "spec s(n: int = 2)"):
+        (only,) = mistakes(f"{head}:\n  space a = 3 : permute\n  param p : a\n").diagnostics
+        assert only.help == "blocks stand in braces, as in: spec NAME(n: int = 3) { ... }"
+
+
+@pytest.mark.parametrize(
+    ("character", "name"),
+    [
+        ("\u200b", "U+200B ZERO WIDTH SPACE"),
+        ("\ufeff", "U+FEFF ZERO WIDTH NO-BREAK SPACE"),
+        ("\ue000", "U+E000"),
+    ],
+)
+def test_a_character_that_cannot_be_seen_is_named(character: str, name: str) -> None:
+    (only,) = mistakes(f"spec s {{ space a{character} = 3 : permute  param p : a }}").diagnostics
+    assert only.message == f"the character {name} has no meaning here"
+    assert only.span is not None
+    assert only.span.column == 17
+
+
+def test_a_byte_order_mark_is_no_part_of_a_text(tmp_path: Path) -> None:
+    text = "\ufeffspec s { space a = 3 : permute  param p : b }"
+    assert mistakes(text).column == 43
+    (tmp_path / "a.sym").write_text(text, encoding="utf-8")
+    with pytest.raises(SymError) as caught:
+        load(tmp_path / "a.sym")
+    assert caught.value.column == 43
+
+
+def test_very_long_names_are_cut_in_the_middle() -> None:
+    name = "b" + "a" * 5000 + "c"
+    for text in (
+        f"spec s {{ space a = 3 : permute  param p : {name} }}",
+        f"spec s {{ space {name} = 0 : permute }}",
+        f"spec s {{ space a = 3 : permute  param {name} : a  feature {name} = p . q over a }}",
+    ):
+        error = mistakes(text)
+        data = [str(d.to_json()) for d in error.diagnostics]
+        for shown in (*str(error).splitlines(), *data):
+            assert len(shown) < 1200
+        assert any("`baaa" in d and "aac`" in d for d in data)
+
+
+# Warnings of charges
+
+
+def test_a_charge_without_a_character_is_a_warning() -> None:
+    spec = parse("spec s { space a = 3 : permute  param p : a^2  param q : a^0  param r : [a^-1] }")
+    assert [(d.code, d.span.column) for d in spec.warnings if d.span] == [("QE065", 45), ("QE065", 76)]
+
+
+def test_a_character_that_no_axis_has_a_charge_of_is_a_warning() -> None:
+    text = "spec s {{ space a[i] for i in 1..2 = 3 : permute * {0}  param p : a[1]^{1}  param q : a[2]^0 }}"
+    for word, charge, warned in [("scale", 0, 1), ("scale", -1, 0), ("sign", 2, 1), ("sign", 1, 0)]:
+        found = parse(text.format(word, charge)).warnings
+        assert [d.code for d in found] == ["QE066"] * warned, (word, charge)
+
+
+def test_a_character_of_one_sign_only_is_no_warning() -> None:
+    """A batch norm divides by what it was multiplied with: nothing has the opposite charge."""
+    text = "spec s { space c = 3 : permute * scale  param K : c  param mean : c  param var : c^2 }"
+    assert parse(text).warnings == ()
+
+
+def test_very_many_warnings_stop_nothing() -> None:
+    lets = " ".join(f"let x{i} = 1" for i in range(500))
+    spec = parse(f"spec s {{ {lets}  space a = 3 : permute  param p : a }}")
+    assert len(spec.warnings) == errors.MOST_SHOWN
+
+
+# Networks
+
+
+BODY = "spec s {{\n  space h = 3 : permute * scale\n  param b : h\n  metanet m {{ {0} }}\n}}"
+
+
+@pytest.mark.parametrize(
+    ("entry", "code"),
+    [
+        ("activation sine", "QE701"),
+        ("activation tanh", "QE702"),
+        ("channels 1, 1000001", "QE091"),
+        ("channels " + ", ".join(["1"] * 1001), "QE091"),
+        ("readout invariant -> 1000000000000", "QE091"),
+        ("context lowrank(2000000)", "QE091"),
+        ("alpha shared(hidden = 1e9)", "QE094"),
+    ],
+)
+def test_networks_that_cannot_be_are_refused_where_they_are_asked_for(entry: str, code: str) -> None:
+    error = mistakes(BODY.format(entry))
+    assert (codes(error), error.line) == ([code], 4)
+
+
+def test_every_activation_that_a_type_allows_is_allowed() -> None:
+    for name in ("auto", "gate", "relu", "abs"):
+        assert parse(BODY.format(f"activation {name}")).metanets[0].activation == name
+
+
+def test_a_fixed_space_with_a_group_inside_is_not_mixed() -> None:
+    text = """spec s {
+      space x = 2 : fixed { space y = 2 : fixed { space z = 2 : permute } }
+      space v = 2 : fixed { space w = 2 : fixed }
+      param p : x y z v w
+      metanet m { mix x full  mix v full  mix w full }
+    }"""
+    error = mistakes(text)
+    assert (codes(error), error.line, error.column) == (["QE092"], 5, 23)
+    assert "the group of `z`, which is nested in it, is `permute`" in str(error)

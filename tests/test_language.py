@@ -554,7 +554,14 @@ def test_lists_of_any_kind_are_arguments() -> None:
 # Layout is free
 
 
-ABOUT_THE_TEXT = {"text": "", "path": "<text>", "expects": (), "places": (), "warnings": ()}
+ABOUT_THE_TEXT = {
+    "text": "",
+    "path": "<text>",
+    "expects": (),
+    "places": (),
+    "metanet_places": (),
+    "warnings": (),
+}
 
 
 def same(text: str) -> Spec:

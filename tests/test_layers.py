@@ -31,6 +31,9 @@ STAGES = {
     "spec": Stage("spec nesting identifiers provenance", below="errors"),
     # which nonlinearities a type allows
     "activations": Stage("activations", below="errors spec"),
+    # Spec -> group
+    "orbit": Stage("orbit_algebra orbit_torus orbit_rank orbit_rules orbit", below="spec"),
+    "alpha": Stage("alpha", below="errors spec orbit"),
     # text -> Spec
     "syntax": Stage("tree lexical syntax_errors syntax_tree syntax", below="errors"),
     "values": Stage("expressions arguments", below="errors syntax"),
@@ -44,29 +47,29 @@ STAGES = {
         "format_tokens format_spacing format_breaks format_columns format_lines formatter",
         below="errors syntax values resolve",
     ),
-    # Spec -> group, basis
-    "orbit": Stage("orbit_algebra orbit_torus orbit_rank orbit_rules orbit", below="spec"),
+    # Spec -> group elements, basis
     "groups": Stage("group_elements group_action groups", below="spec"),
     "basis": Stage("diagrams signature invariants basis", below="errors spec"),
     "checks": Stage("checks", below="errors spec orbit basis"),
     # Basis -> source text -> module
     "plan": Stage(
-        "factor plan plan.nodes plan.layout plan.mask plan.dual plan.gauge plan.build plan.codes",
-        below="errors spec basis",
+        "factor plan plan.nodes plan.layout plan.mask plan.dual plan.gauge plan.build plan.codes "
+        "plan.invariants plan.alpha",
+        below="errors spec alpha basis",
     ),
     "codegen": Stage(
         "codegen codegen.runtime codegen.writer codegen.reduce codegen.expand "
-        "codegen.variance codegen.initialise codegen.linear codegen.gauge codegen.invariant codegen.network "
-        "codegen.emit",
-        below="errors spec activations basis plan",
+        "codegen.variance codegen.initialise codegen.linear codegen.gauge codegen.invariant "
+        "codegen.alpha_raw codegen.alpha_covariant codegen.alpha codegen.network codegen.emit",
+        below="errors spec alpha activations basis plan",
     ),
     "loading": Stage("loading", below=""),
     # checkpoint files
     "checkpoints": Stage(
         "checkpoints checkpoints.stored checkpoints.header checkpoints.records checkpoints.layouts "
         "checkpoints.suggestions checkpoints.matching checkpoints.sharing checkpoints.replace "
-        "checkpoints.safetensors_file checkpoints.torch_file checkpoints.contents checkpoints.reading checkpoints.elements "
-        "checkpoints.acting",
+        "checkpoints.safetensors_file checkpoints.torch_file checkpoints.contents checkpoints.reading "
+        "checkpoints.elements checkpoints.acting",
         below="errors spec groups",
     ),
     # Spec -> what a proof says about its basis
