@@ -6,17 +6,18 @@ shared between pairs that look alike. The mathematics is in `invariants.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
-from qecompile.errors import SymError, too_many_pairs
+from qecompile.errors import Note, SymError, suggest, too_many_pairs, with_note
 from qecompile.invariants import UNIT, Diagram, invariants
 from qecompile.signature import Half, Placed, Signatures
 from qecompile.spec import Spec
 
 MOST_PAIRS = 2_000_000
+MOST_NAMED = 12
 
 
 class Pair(NamedTuple):
@@ -95,22 +96,48 @@ class Basis:
 
     def _count(self, target: str, source: str | None) -> tuple[int, int]:
         """Dimension and number of diagrams, multiplied over the roots that either parameter touches."""
-        q = self._halves[target]
-        p = self._halves[source] if source is not None else {}
+        q = self._half_of(target)
+        p = self._half_of(source) if source is not None else {}
         dim = diagrams = 1
-        for root in q.keys() | p.keys():
-            a, b = _counted(_half(q.get(root)), _half(p.get(root)))
+        for root in sorted(q.keys() | p.keys()):
+            try:
+                a, b = _counted(_half(q.get(root)), _half(p.get(root)))
+            except SymError as refused:
+                raise with_note(refused, self._about(target, source, root)) from None
             dim, diagrams = dim * a, diagrams * b
         return dim, diagrams
 
+    def _half_of(self, name: str) -> Mapping[str, Placed]:
+        """The halves of a parameter by root."""
+        if name not in self._halves:
+            some = ", ".join(f"`{n}`" for n in [*self._halves][:MOST_NAMED]) or "none"
+            more = len(self._halves) - MOST_NAMED
+            known = f"its parameters: {some}" + (f" and {more} more" if more > 0 else "")
+            near = suggest(name, self._halves)
+            problem = f"spec `{self.spec.name}` has no parameter `{name}`"
+            raise KeyError("; ".join(filter(None, [problem, near, known])))
+        return self._halves[name]
+
+    def _about(self, target: str, source: str | None, root: str) -> Note:
+        """Which pair a limit is about."""
+        what = (
+            f"the invariants of `{target}`" if source is None else f"the maps from `{source}` to `{target}`"
+        )
+        return Note(
+            f"these are {what}, under the space `{root}`", dict(self.spec.places).get(source or target)
+        )
+
     def _listing(self, target: str, source: str | None) -> Iterator[Diagram]:
-        q = self._halves[target]
-        p = self._halves[source] if source is not None else {}
+        q = self._half_of(target)
+        p = self._half_of(source) if source is not None else {}
         shift = len(self.spec.params[target].axes)
         per_root = []
         for root in sorted(q.keys() | p.keys()):
             names = _positions(q.get(root), 0) + _positions(p.get(root), shift)
-            found = joint_invariants(_half(q.get(root)), _half(p.get(root)))
+            try:
+                found = joint_invariants(_half(q.get(root)), _half(p.get(root)))
+            except SymError as refused:
+                raise with_note(refused, self._about(target, source, root)) from None
             per_root.append([d.relabelled(names) for d in found])
         for factors in product(*per_root):
             whole = UNIT

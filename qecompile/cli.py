@@ -24,6 +24,7 @@ from qecompile import __version__, pipeline, resolve
 from qecompile.checkpoint_report import ActReport
 from qecompile.checkpoints.contents import check_form, read_entries
 from qecompile.checkpoints.matching import match
+from qecompile.checkpoints.sharing import shared_numbers
 from qecompile.checkpoints.stored import quote
 from qecompile.console import ReaderGoneError, UnwritableError, is_terminal, print_text, silence, tell
 from qecompile.errors import Collector, Diagnostic, SymError
@@ -113,6 +114,8 @@ def check(
     """Parse and elaborate FILE and test every `expect`."""
     loaded = _load(file, define, spec)
     matched = None if checkpoint is None else match(loaded, str(checkpoint), read_entries(checkpoint))
+    if matched is None and (shared := shared_numbers(loaded)):
+        tell(_rendered(shared))
     _show(report := CheckReport(loaded, pipeline.check(loaded), matched), as_json)
     if not report.ok:
         raise typer.Exit(FAILED)

@@ -10,6 +10,9 @@ needs torch.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from types import ModuleType
 
 from qecompile import basis, checks, resolve
@@ -17,8 +20,12 @@ from qecompile.arguments import Argument
 from qecompile.basis import Basis
 from qecompile.checks import Result
 from qecompile.codegen.emit import emit_source, parameter_counts
+from qecompile.errors import Collector, SymError, fail
 from qecompile.loading import import_source, write_source
 from qecompile.spec import Spec
+
+MOST_WEIGHTS = 10**12
+"""Weights of a network: four terabytes."""
 
 
 def load(path: str | os.PathLike[str], /, name: str | None = None, **arguments: Argument) -> Spec:
@@ -58,19 +65,51 @@ def derive(spec: Spec) -> Basis:
 
 
 def check(spec: Spec) -> tuple[Result, ...]:
-    """Test every `expect` of `spec`, in order.
+    """Test every `expect` of `spec`, in order; see that its networks can be built.
 
     Example:
         >>> spec = parse("spec tiny { space h = 4 : permute  param b : h  expect dim(b -> b) == 3 }")
         >>> [(result.ok, result.actual) for result in check(spec)]
         [(False, 2)]
+
+    Raises:
+        SymError: `generate` refuses the network of a `metanet` block, or a limit of an exact search is met.
     """
-    return checks.check_expects(spec, derive(spec))
+    results = checks.check_expects(spec, derive(spec))
+    found = Collector()
+    for net in spec.metanets:
+        with found.attempt():
+            count_parameters(spec, net.name)
+    found.finish()
+    return results
 
 
 def count_parameters(spec: Spec, metanet: str | None = None) -> dict[str, int]:
-    """The weights of the network that `generate` writes and of each of its parts, without writing it."""
-    return parameter_counts(spec, metanet)
+    """The weights of the network that `generate` writes and of each of its parts, without writing it.
+
+    Raises:
+        SymError: see `generate`; or there are more than `MOST_WEIGHTS`.
+    """
+    with placed_at_network(spec, metanet):
+        counts = parameter_counts(spec, metanet)
+        if counts["MetaNet"] > MOST_WEIGHTS:
+            part = max((name for name in counts if name != "MetaNet"), key=lambda name: counts[name])
+            message = f"the network would have {counts['MetaNet']:,} weights, most of them in `{part}`"
+            help = f"at most {MOST_WEIGHTS:,} are built; choose fewer channels, or `mix` by codes"
+            fail("QE904", message, help=help)
+        return counts
+
+
+@contextmanager
+def placed_at_network(spec: Spec, metanet: str | None) -> Iterator[None]:
+    """Put what is wrong with a network where the network is declared, if it is declared at all."""
+    try:
+        yield
+    except SymError as refused:
+        places = dict(spec.metanet_places)
+        name = metanet if metanet is not None or len(places) != 1 else next(iter(places))
+        place = places.get(name) if name is not None else None
+        raise SymError([d if d.span else replace(d, span=place) for d in refused.diagnostics]) from refused
 
 
 def generate(spec: Spec, metanet: str | None = None) -> str:
@@ -81,7 +120,8 @@ def generate(spec: Spec, metanet: str | None = None) -> str:
     Raises:
         SymError: the spec asks for a network that its group forbids.
     """
-    return emit_source(spec, metanet)
+    with placed_at_network(spec, metanet):
+        return emit_source(spec, metanet)
 
 
 def emit(spec: Spec, path: str | os.PathLike[str], metanet: str | None = None) -> None:

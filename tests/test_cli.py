@@ -115,6 +115,26 @@ class TestCheck:
         assert outcome.code == 2
         assert [d["line"] for d in outcome.json["diagnostics"]] == [4]
 
+    @pytest.mark.parametrize(
+        ("entries", "code"),
+        [
+            ("activation tanh", "QE702"),
+            ("activation nonsense", "QE701"),
+            ("readout invariant -> 3", "QE705"),
+            ("activation gate", "QE705"),
+        ],
+    )
+    def test_what_build_refuses_is_told_at_the_network(self, qecompile, tmp_path, entries, code):
+        path = write(
+            tmp_path,
+            "spec s {\n space h = 4 : linear\n param b : h\n metanet fine { }\n"
+            f" metanet m {{ {entries} }}\n}}",
+        )
+        for words in (["check", path], ["build", path, "-o", tmp_path / "m.py", "--metanet", "m"]):
+            outcome = qecompile(*words, "--json")
+            assert outcome.code == 2
+            assert [(d["code"], d["line"]) for d in outcome.json["diagnostics"]] == [(code, 5)]
+
 
 class TestDerive:
     def test_json_leaves_out_pairs_without_maps(self, qecompile, mlp):

@@ -83,3 +83,53 @@ def test_a_used_file_behind_a_loop_of_links(tmp_path: Path) -> None:
     path.write_text('use "one.sym"\nspec a { }')
     with pytest.raises(SymError, match="cannot be read"):
         load(path)
+
+
+def test_a_limit_names_the_parameters_and_the_space(tmp_path: Path) -> None:
+    basis = derive(
+        parse(
+            "spec s { space g = 3 : permute  space h = 9 : permute  param b : g  param T : [h,h,h,h,h,h,g] }"
+        )
+    )
+    with pytest.raises(SymError) as caught:
+        basis.dim("T", "T")
+    (note,) = caught.value.diagnostics[0].notes
+    assert note.message == "these are the maps from `T` to `T`, under the space `h`"
+    with pytest.raises(SymError, match="most axes under the space `h`: 6"):
+        emit_source(basis.spec)
+
+
+def test_a_parameter_that_is_not_there_is_told_with_those_that_are() -> None:
+    basis = derive(parse("spec s { space a = 2 : permute  param W[i] for i in 1..20 : a  param bias : a }"))
+    for ask in (
+        lambda: basis.dim("bia", "bias"),
+        lambda: basis.dim("bias", "bia"),
+        lambda: basis.diagrams("bia", "bias"),
+        lambda: basis.invariants("bia"),
+    ):
+        with pytest.raises(KeyError) as caught:
+            ask()
+        assert "did you mean `bias`?" in caught.value.args[0]
+        assert "`W[1]`, `W[2]`" in caught.value.args[0]
+        assert "and 9 more" in caught.value.args[0]
+
+
+HUGE = {
+    "channels": "channels 1, 1000000, 1000000, 1000000",
+    "outputs": "channels 1, 1000000  readout invariant -> 1000000",
+    "codes": "channels 1, 4  mix x encode(1000000)",
+}
+
+
+@pytest.mark.parametrize("name", sorted(HUGE))
+def test_a_network_beyond_memory_is_refused_at_its_place(name: str, qecompile, tmp_path: Path) -> None:
+    path = tmp_path / "a.sym"
+    path.write_text(
+        f"spec s {{\n  space x = 100000000 : fixed\n  param b : x\n  metanet m {{ {HUGE[name]} }}\n}}\n"
+    )
+    for words in (["check", path], ["build", path, "-o", tmp_path / "out.py"]):
+        outcome = qecompile(*words, "--json")
+        assert outcome.code == 2
+        (diagnostic,) = outcome.json["diagnostics"]
+        assert (diagnostic["code"], diagnostic["line"]) == ("QE904", 4)
+    assert not (tmp_path / "out.py").exists()

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qecompile.errors import SymError, too_large, too_many_ways
+from qecompile.errors import Note, SymError, too_large, too_many_ways, with_note
 from qecompile.factor import Arm, LocalType, Mask, triples
 from qecompile.identifiers import Names
 from qecompile.plan.layout import Legs, draft_side, layout, reordered, spread_size, type_axes
@@ -123,7 +123,18 @@ def _tables(signatures: Signatures) -> dict[str, Table]:
     for placed in signatures.halves.values():
         for root, p in placed.items():
             halves[root].setdefault(p.half)
-    return {root: Table(list(found)) for root, found in halves.items()}
+    return {root: _table(root, list(found), signatures) for root, found in halves.items()}
+
+
+def _table(root: str, halves: list[Half], signatures: Signatures) -> Table:
+    try:
+        return Table(halves)
+    except SymError as refused:
+        spec = signatures.spec
+        placed = {name: p[root].half.size for name, p in signatures.halves.items() if root in p}
+        name = max(placed, key=lambda n: placed[n])
+        what = f"`{name}` has the most axes under the space `{root}`: {placed[name]}"
+        raise with_note(refused, Note(what, dict(spec.places).get(name))) from None
 
 
 def _drafts(
@@ -223,7 +234,11 @@ class _TypeBuilder:
     def affine(self, built: PlanType) -> tuple[int, ...]:
         """The positions among the type's columns that an invariant of the target occupies."""
         if built.width > MOST_ENTRIES:
-            raise SymError([too_large("invariants", built.width, MOST_ENTRIES)])
+            widths = {d.param: side.multiplicity for d, side in zip(self.columns, built.columns, strict=True)}
+            name = max(widths, key=lambda n: widths[n])
+            spec = self.signatures.spec
+            note = Note(f"`{name}` alone has {widths[name]}", dict(spec.places).get(name))
+            raise with_note(SymError([too_large("invariants", built.width, MOST_ENTRIES)]), note)
         found: list[int] = []
         left = 0
         for c, side in enumerate(built.columns):
