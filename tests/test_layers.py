@@ -57,11 +57,16 @@ STAGES = {
         "plan.invariants plan.alpha",
         below="errors spec alpha basis",
     ),
+    "schedule": Stage(
+        "schedule schedule.nodes schedule.lower schedule.text schedule.check schedule.rewrite "
+        "schedule.passes schedule.interpret",
+        below="errors spec basis plan",
+    ),
     "codegen": Stage(
         "codegen codegen.runtime codegen.writer codegen.reduce codegen.expand "
         "codegen.variance codegen.initialise codegen.linear codegen.gauge codegen.invariant "
         "codegen.alpha_raw codegen.alpha_covariant codegen.alpha codegen.network codegen.emit",
-        below="errors spec alpha activations basis plan",
+        below="errors spec alpha activations basis plan schedule",
     ),
     "loading": Stage("loading", below=""),
     # checkpoint files

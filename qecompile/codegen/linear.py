@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from qecompile.codegen.expand import write_expand
 from qecompile.codegen.initialise import repeated, write_reset
-from qecompile.codegen.reduce import epsilon_names, reduce_constants
+from qecompile.codegen.reduce import epsilon_names, labels, reduce_constants
 from qecompile.codegen.writer import LETTERS, Variables, Writer, times_c
 from qecompile.plan.nodes import Plan, PlanType, Side
+from qecompile.schedule.nodes import Mix
+from qecompile.schedule.passes import schedule_layer
 
 
 def write_linear(w: Writer, plan: Plan, variables: Variables) -> None:
@@ -150,9 +152,11 @@ def _write_forward(w: Writer, plan: Plan, variables: Variables) -> None:
         arguments = ["x", *(f"self.{c}" for c in reduce_constants(plan, variables))]
         write_unpacked(w, names, f"reduce_features({', '.join(arguments)})")
         w.line()
-        for t in plan.types:
-            _write_mix(w, t, plan, variables)
-        results = write_expand(w, plan, variables)
+        ops = schedule_layer(plan, variables.spec, labels(plan, variables)).expand
+        for op in ops:
+            if isinstance(op, Mix):
+                _write_mix(w, op, plan, variables)
+        results = write_expand(w, ops, variables)
         pairs = [f'"{name}": {variable}' for name, variable in results.items()]
         w.call("return {", pairs, "}")
 
@@ -166,22 +170,23 @@ def write_unpacked(w: Writer, names: list[str], call: str) -> None:
         w.filled("(", names, f") = {call}")
 
 
-def _write_mix(w: Writer, t: PlanType, plan: Plan, variables: Variables) -> None:
+def _write_mix(w: Writer, op: Mix, plan: Plan, variables: Variables) -> None:
     """The one matrix product of a type; the bias enters at the invariant type."""
+    t = op.type
     axes = [variables.short[a.space] for a in t.axes]
     comment = f"[{', '.join(['B', *axes, times_c(t.width, 'n')])}]"
     bias = "self.bias.flatten()"
     if _scattered_bias(plan):
         bias = "torch.cat((self.bias, self.bias.new_zeros(1, n)))[self.bias_index].flatten()"
-    if not t.rows:
+    if op.source is None:
         source = next(iter(variables.spec.params))
-        w.line(f'y_{t.name} = x["{source}"].new_zeros(x["{source}"].shape[0], {_product(t.width, "n")})')
+        w.line(f'{op.out.name} = x["{source}"].new_zeros(x["{source}"].shape[0], {_product(t.width, "n")})')
     else:
-        w.commented(f"y_{t.name} = {_matmul(t, plan)}", comment)
-    if t.key == () and plan.affine:
+        w.commented(f"{op.out.name} = {_matmul(t, plan)}", comment)
+    if op.bias:
         w.line("if self.bias is not None:")
         with w.indent():
-            w.line(f"y_{t.name} = y_{t.name} + {bias}")
+            w.line(f"{op.out.name} = {op.out.name} + {bias}")
 
 
 def _matrix(t: PlanType, plan: Plan) -> str:

@@ -1,30 +1,16 @@
 """The reduce stage: every source tensor to the inputs of every intermediate type.
 
-Reductions are shared: the diagonal or trace of a tensor is taken once, codes are applied once, and a
-mean over more axes starts from a mean over fewer.
+Takes the first stage of a schedule and prints its operations, one line each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
 from qecompile.codegen.writer import LETTERS, Variables, Writer, times_c
-from qecompile.identifiers import Names
-from qecompile.plan.nodes import Epsilon, Plan, PlanType, Side
-
-Dim = tuple[str, tuple[int, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A tensor in the emitted code and what its dimensions are, between batch and channels.
-
-    A dimension is ("axes", positions), ("code", (position,)) or ("type", (axis,)).
-    """
-
-    name: str
-    dims: tuple[Dim, ...]
+from qecompile.plan.nodes import Epsilon, Plan, Side
+from qecompile.schedule.nodes import Contract, Encode, Gather, Load, Mean, Row, Value
+from qecompile.schedule.passes import Labels, schedule_reduce
 
 
 def reduce_constants(plan: Plan, variables: Variables) -> list[str]:
@@ -43,6 +29,11 @@ def epsilon_size(epsilon: Epsilon) -> int:
     return len(epsilon.axes) + len(epsilon.type_axes)
 
 
+def labels(plan: Plan, variables: Variables) -> Labels:
+    """The names of a schedule's values in emitted code."""
+    return Labels(variables.of, variables.short, tuple(reduce_constants(plan, variables)))
+
+
 def write_reduce(w: Writer, name: str, plan: Plan, variables: Variables) -> None:
     """The function that computes the input of every type of the plan."""
     arguments = ["x: dict[str, Tensor]", *(f"{c}: Tensor" for c in reduce_constants(plan, variables))]
@@ -51,30 +42,31 @@ def write_reduce(w: Writer, name: str, plan: Plan, variables: Variables) -> None
     w.call(f"def {name}(", arguments, ") -> tuple[Tensor, ...]:")
     with w.indent():
         w.line('"""What each intermediate type reads: means, traces and diagonals of every tensor."""')
-        reducer = _Reducer(w, plan, variables)
-        inputs: dict[tuple[str, Side], str] = {}
-        by_param: dict[str, list[tuple[PlanType, Side]]] = {}
-        for t in plan.types:
-            for row in t.rows:
-                by_param.setdefault(row.param, []).append((t, row))
-        for p in (p for p in variables.spec.parameters if p.name in by_param):
-            reducer.load(p.name)
-            for t, row in sorted(by_param[p.name], key=lambda item: len(item[1].pooled)):
-                inputs[t.name, row] = reducer.row(row)
+        ops = schedule_reduce(plan, variables.spec, labels(plan, variables)).reduce
+        known: dict[str, Value] = {}
+        for op in ops:
+            if not isinstance(op, Gather):
+                w.line(f"{op.out.name} = {_expression(op, known, variables)}")
+                known[op.out.name] = op.out
         w.line()
-        for t in plan.types:
-            if t.rows:
-                axes = ", ".join(["B", *(variables.short[a.space] for a in t.axes), times_c(t.height, "C")])
-                write_input(w, f"x_{t.name}", [inputs[t.name, row] for row in t.rows], f"[{axes}]")
-        names = [f"x_{t.name}" for t in plan.types if t.rows]
-        bare = "return " + ", ".join(names) + ("," if len(names) == 1 else "")
-        if w.fits(bare):
-            w.line(bare)
-        else:
-            w.filled("return (", names, ")")
+        gathers = [op for op in ops if isinstance(op, Gather)]
+        for op in gathers:
+            axes = ", ".join(
+                ["B", *(variables.short[d.space] for d in op.out.dims), times_c(op.out.count, "C")]
+            )
+            _write_input(w, op.out.name, [_row(r) for r in op.rows], f"[{axes}]")
+        _write_return(w, [op.out.name for op in gathers])
 
 
-def write_input(w: Writer, name: str, parts: list[str], comment: str) -> None:
+def _write_return(w: Writer, names: list[str]) -> None:
+    bare = "return " + ", ".join(names) + ("," if len(names) == 1 else "")
+    if w.fits(bare):
+        w.line(bare)
+    else:
+        w.filled("return (", names, ")")
+
+
+def _write_input(w: Writer, name: str, parts: list[str], comment: str) -> None:
     """One tensor from its parts, side by side in the channels."""
     if len(parts) == 1:
         w.commented(f"{name} = {parts[0]}", comment)
@@ -82,110 +74,54 @@ def write_input(w: Writer, name: str, parts: list[str], comment: str) -> None:
         w.call(f"{name} = torch.cat((", parts, "), dim=-1)", comment)
 
 
-class _Reducer:
-    """Writes the reductions of one function, each once."""
+def _row(row: Row) -> str:
+    """The expression for one row: [B, axes of the type, multiplicities times channels]."""
+    expression = row.source
+    places = [k + 1 for k in row.order]
+    if places != sorted(places):
+        expression += f".permute({', '.join(map(str, (0, *places, -1)))})"
+    return expression + (f".flatten({-1 - row.spread})" if row.spread else "")
 
-    def __init__(self, w: Writer, plan: Plan, variables: Variables) -> None:
-        self._w, self._variables = w, variables
-        self._names = Names(
-            ("x", "n", "torch", *(f"x_{t.name}" for t in plan.types), *reduce_constants(plan, variables))
-        )
-        self._known: dict[tuple[object, ...], Value] = {}
 
-    def load(self, param: str) -> None:
-        """Fetch the tensor of a parameter."""
-        p = self._variables.spec.params[param]
-        name = self._names.fresh(self._variables.of[param])
-        self._w.line(f'{name} = x["{param}"]  # {self._variables.shape(p)}')
-        self._known[param,] = Value(name, tuple(("axes", (k,)) for k in range(len(p.axes))))
+def _expression(op: Load | Contract | Encode | Mean, known: Mapping[str, Value], variables: Variables) -> str:
+    """What one operation computes."""
+    match op:
+        case Load(param=param):
+            return f'x["{param}"]  # {variables.shape(variables.spec.params[param])}'
+        case Contract(source=source):
+            return _contraction(op, known[source])
+        case Encode(source=source, dim=k):
+            return _encoding(known[source], k, variables)
+        case Mean(source=source, over=over):
+            places = tuple(k + 1 for k in over)
+            return f"{source}.mean({places[0] if len(places) == 1 else places})"
 
-    def row(self, row: Side) -> str:
-        """The expression for one row: [B, axes of the type, multiplicities times channels]."""
-        value = self._pool(self._encode(self._contract(row), row), row)
-        wanted: list[Dim] = [
-            ("axes", group) if group else ("type", (k,)) for k, group in enumerate(row.through)
-        ]
-        wanted += [("code" if s.coded else "axes", s.axes) for s in row.spread]
-        expression = value.name
-        places = [value.dims.index(dim) + 1 for dim in wanted]
-        if places != sorted(places):
-            expression += f".permute({', '.join(map(str, (0, *places, -1)))})"
-        return expression + (f".flatten({-1 - len(row.spread)})" if row.spread else "")
 
-    def _contract(self, row: Side) -> Value:
-        """Diagonals, traces and Levi-Civita tensors, in one einsum."""
-        groups = (*row.through, *row.pooled, *(s.axes for s in row.spread))
-        diagonals = tuple(sorted(g for g in groups if len(g) > 1))
-        base = self._known[row.param,]
-        if not (diagonals or row.pairs or row.epsilons):
-            return base
-        key = (row.param, diagonals, row.pairs, row.epsilons)
-        if key in self._known:
-            return self._known[key]
-        letters = list(LETTERS[: len(base.dims)])
-        for group in (*diagonals, *row.pairs):
-            for k in group:
-                letters[k] = letters[group[0]]
-        gone = {k for pair in row.pairs for k in pair} | {k for e in row.epsilons for k in e.axes}
-        dims = [("axes", g) for g in sorted(g for g in groups if g and not gone & set(g))]
-        out = "".join(letters[dim[1][0]] for dim in dims)
-        operands, terms = [base.name], [f"b{''.join(letters)}c"]
-        spare = LETTERS[len(base.dims) :]
-        for e in row.epsilons:
-            fresh, spare = spare[: len(e.type_axes)], spare[len(e.type_axes) :]
-            operands.append(f"epsilon_{epsilon_size(e)}")
-            terms.append(fresh + "".join(letters[k] for k in e.axes))
-            out += fresh
-            dims += [("type", (k,)) for k in e.type_axes]
-        sizes = self._variables.spec.params[row.param].shape
-        divisor = 1
-        for pair in row.pairs:
-            divisor *= sizes[pair[0]]
-        call = f'torch.einsum("{",".join(terms)}->b{out}c", {", ".join(operands)})'
-        return self._define(key, row, tuple(dims), call + (f" / {divisor}" if divisor > 1 else ""))
+def _contraction(op: Contract, source: Value) -> str:
+    """Diagonals, traces and Levi-Civita tensors, in one einsum."""
+    letters = list(LETTERS[: len(source.dims)])
+    for group in (*op.diagonals, *op.pairs):
+        for k in group:
+            letters[k] = letters[group[0]]
+    out = "".join(letters[d.at[0]] for d in op.out.dims if d.kind == "axes")
+    operands, terms = [op.source], [f"b{''.join(letters)}c"]
+    spare = LETTERS[len(source.dims) :]
+    for e in op.epsilons:
+        fresh, spare = spare[: len(e.type_axes)], spare[len(e.type_axes) :]
+        operands.append(f"epsilon_{epsilon_size(e)}")
+        terms.append(fresh + "".join(letters[k] for k in e.axes))
+        out += fresh
+    divisor = 1
+    for pair in op.pairs:
+        divisor *= source.dims[pair[0]].size
+    call = f'torch.einsum("{",".join(terms)}->b{out}c", {", ".join(operands)})'
+    return call + (f" / {divisor}" if divisor > 1 else "")
 
-    def _encode(self, value: Value, row: Side) -> Value:
-        """Pool coded axes against their codes."""
-        for spread in row.spread:
-            if spread.coded:
-                k = value.dims.index(("axes", spread.axes))
-                key = (row.param, value.name, "code", spread.axes)
-                if key not in self._known:
-                    letters = LETTERS[: len(value.dims)]
-                    out = letters[:k] + "z" + letters[k + 1 :]
-                    space = self._variables.spec.params[row.param].axes[spread.axes[0]].space
-                    size = self._variables.spec.space[space].size
-                    code = f"encode_{self._variables.short[space]}"
-                    call = (
-                        f'torch.einsum("b{letters}c,{letters[k]}z->b{out}c", {value.name}, {code}) / {size}'
-                    )
-                    dims = (*value.dims[:k], ("code", spread.axes), *value.dims[k + 1 :])
-                    self._define(key, row, dims, call)
-                value = self._known[key]
-        return value
 
-    def _pool(self, value: Value, row: Side) -> Value:
-        """The mean over the pooled blocks, from the smallest mean that is already there."""
-        wanted = frozenset(row.pooled)
-        if not wanted:
-            return value
-        key = (value.name, "mean", wanted)
-        if key not in self._known:
-            start, done = value, frozenset[tuple[int, ...]]()
-            for other, known in self._known.items():
-                if other[:2] == (value.name, "mean") and done < other[2] < wanted:  # type: ignore[operator]
-                    start, done = known, other[2]  # type: ignore[assignment]
-            places = [start.dims.index(("axes", g)) + 1 for g in sorted(wanted - done)]
-            dims = tuple(d for k, d in enumerate(start.dims) if k + 1 not in places)
-            over = str(places[0]) if len(places) == 1 else str(tuple(places))
-            self._define(key, row, dims, f"{start.name}.mean({over})")
-        return self._known[key]
-
-    def _define(self, key: tuple[object, ...], row: Side, dims: tuple[Dim, ...], call: str) -> Value:
-        spaces = self._variables.spec.params[row.param].axes
-        kept = [self._variables.short[spaces[d[1][0]].space] for d in dims if d[0] != "type"]
-        owner = self._variables.of[row.param]
-        name = self._names.fresh(f"{owner}_by_{'_'.join(kept)}" if kept else f"{owner}_mean")
-        self._w.line(f"{name} = {call}")
-        self._known[key] = Value(name, dims)
-        return self._known[key]
+def _encoding(source: Value, k: int, variables: Variables) -> str:
+    """The mean of a value times position codes."""
+    letters = LETTERS[: len(source.dims)]
+    out = letters[:k] + "z" + letters[k + 1 :]
+    space, size = source.dims[k].space, source.dims[k].size
+    code = f"encode_{variables.short[space]}"
+    return f'torch.einsum("b{letters}c,{letters[k]}z->b{out}c", {source.name}, {code}) / {size}'
