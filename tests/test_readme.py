@@ -18,7 +18,20 @@ from pathlib import Path
 import pytest
 
 import qecompile as qe
-from qecompile import cli
+from qecompile import (
+    basis,
+    cli,
+    diagrams,
+    expressions,
+    files,
+    frames,
+    lexical,
+    pipeline,
+    resolve_metanets,
+    resolve_types,
+    spec,
+    syntax_tree,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -119,3 +132,53 @@ def test_every_group_word_is_explained():
     table = set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE))
     words = {"fixed", "permute", "scale", "sign", "linear", "orthogonal", "rotate", "dilate"}
     assert words <= table
+
+
+LIMITS = {
+    "bytes": files.LARGEST_FILE,
+    "words and signs": lexical.MOST_PIECES,
+    "brackets inside brackets": lexical.MOST_NESTED,
+    "digits of a number": syntax_tree.MOST_DIGITS,
+    "entries of a list": expressions.LONGEST_LIST,
+    "characters of a text that is put together": expressions.LONGEST_TEXT,
+    "turns of loops, together": expressions.MOST_TURNS,
+    "steps of arithmetic, together": expressions.MOST_STEPS,
+    "files or specs inside each other": files.DEEPEST_USE,
+    "axes of a parameter": resolve_types.MOST_AXES,
+    "axes on one index space, of two parameters together": diagrams.MOST_INDEX_LEGS,
+    "axes on one vector space, of two parameters together": diagrams.MOST_VECTOR_LEGS,
+    "pairs of parameters that `derive` lists": basis.MOST_PAIRS,
+    "channels, outputs, codes": resolve_metanets.LARGEST_WIDTH,
+    "layers": resolve_metanets.MOST_LAYERS,
+    "weights of a network": pipeline.MOST_WEIGHTS,
+}
+
+
+def test_the_limits_are_those_of_the_code():
+    rows = re.findall(r"^  \| ([^|]+) \| ([\d,]+) \|$", README, re.MULTILINE)
+    assert {what: int(most.replace(",", "")) for what, most in rows} == LIMITS
+    assert frames.DEEPEST_INCLUDE == files.DEEPEST_USE
+
+
+def test_the_exit_codes_are_those_of_the_command():
+    rows = {
+        int(code) for code in re.findall(r"^\| (\d+) \|", README.partition("| exit code |")[2], re.MULTILINE)
+    }
+    codes = {
+        cli.DONE,
+        cli.FAILED,
+        cli.BAD_INPUT,
+        cli.OUR_FAULT,
+        cli.UNWRITABLE,
+        cli.INTERRUPTED,
+        cli.NO_READER,
+    }
+    assert rows == codes
+
+
+def test_the_defaults_of_a_network_are_those_of_the_code():
+    net = spec.MetaNet(name="default")
+    shown = {line.split("`")[1] for line in README.splitlines() if line.startswith("|") and "default" in line}
+    assert {f"channels {', '.join(map(str, net.channels))}", f"activation {net.activation}"} <= shown
+    assert net.outputs is None
+    assert "readout equivariant" in shown
