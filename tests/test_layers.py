@@ -85,7 +85,12 @@ STAGES = {
     ),
     # module, Spec -> proof
     "verify": Stage(
-        "verify verify.graph verify.export verify.trace verify.claims verify.sample",
+        "verify verify.graph verify.refused verify.types verify.references verify.meet verify.unify verify.facts "
+        "verify.rules verify.rules.call verify.rules.movement verify.rules.picking verify.rules.joining "
+        "verify.rules.diagonals verify.rules.indexing verify.rules.pointwise verify.rules.combining "
+        "verify.rules.choosing verify.rules.contracting verify.rules.reducing verify.rules.normalising "
+        "verify.rules.filling verify.rules.linalg verify.rules.table verify.infer "
+        "verify.export verify.trace verify.claims verify.sample",
         below="errors spec groups basis",
     ),
     # on top
@@ -109,6 +114,8 @@ USES_TORCH = {
     "group_action",
     "groups",
     "verify.graph",
+    "verify.facts",
+    "verify.infer",
     "verify.export",
     "verify.trace",
     "verify.claims",

@@ -1,0 +1,234 @@
+"""Which atoms may stand on one axis when values are combined, and what atom stands there then.
+
+Takes the atoms of several operands, seated in columns (the axes of the result); gives one atom for each
+column. Charges are none of its business.
+
+*Why it is sound.* A value that is constant along an axis obeys the law of every index axis. A tensor that
+does not change if the index is permuted in several axes at once obeys the law of as many axes of one copy of
+a permuted space. A multiple of the identity is unchanged by M (x) M^-T, a multiple of the Levi-Civita tensor
+by Q (x) ... (x) Q with det Q = 1. A weight that varies along an axis obeys the law of a fixed axis, and never
+that of a permuted one. The product of a vector and a dual vector, entry by entry, is the diagonal of their
+tensor product: a `pair`. A value that is constant along a pair is the diagonal of a multiple of the identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from qecompile.verify.refused import Refused
+from qecompile.verify.types import Atom, fresh
+
+Mode = Literal["product", "sum"]
+PINNED = (
+    "a weight or constant must not vary along a permuted axis: use one value for all of it, or pool first"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """An atom of an operand in a column; its owner is a column. `anchored`: something refers to it."""
+
+    operand: int
+    column: int
+    atom: Atom
+    anchored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The columns over which an operand is equal, or a multiple of epsilon; `identity`: of the identity."""
+
+    operand: int
+    columns: tuple[int, ...]
+    epsilon: bool
+    identity: bool
+
+
+def meet(
+    seats: Sequence[Seat], links: Sequence[tuple[frozenset[int], ...]], alive: Sequence[int], mode: Mode
+) -> Mapping[int, Atom]:
+    """The atom of each column.
+
+    Args:
+        seats: the atoms.
+        links: the columns that are linked, by operand.
+        alive: the operands that are not zero (in a product, all); the others only give sizes.
+        mode: whether the operands are multiplied or added.
+
+    Raises:
+        Refused: two atoms in a column do not agree.
+    """
+    size = {s.column: s.atom.size for s in seats}
+    living = [s for s in seats if s.operand in alive]
+    sure, open_clusters = _settle(living, _clusters(living, links), mode)
+    joined = _join(open_clusters, mode)
+    found: dict[int, Atom] = {}
+    for column, n in size.items():
+        here = [s for s in sure if s.column == column]
+        if here:
+            found[column] = replace(_agree(here, alive, mode), id=column)
+        else:
+            kind, group = joined.get(column, ("equal", fresh()))
+            found[column] = Atom(column, kind, n, group=group) if kind != "free" else Atom(column, "free", n)
+    return found
+
+
+# --- equal and epsilon ------------------------------------------------------------------------------------
+
+
+def _clusters(seats: Sequence[Seat], links: Sequence[tuple[frozenset[int], ...]]) -> list[Cluster]:
+    """The groups of more than one column; a value that is equal along one is constant there."""
+    groups: dict[tuple[int, int], list[Seat]] = {}
+    for s in seats:
+        if s.atom.kind in ("equal", "epsilon"):
+            groups.setdefault((s.operand, s.atom.group), []).append(s)
+    found = []
+    for (k, _), members in groups.items():
+        columns = tuple(dict.fromkeys(s.column for s in members))
+        epsilon = members[0].atom.kind == "epsilon"
+        linked = any(set(columns) <= link for link in links[k])
+        if len(columns) > 1 or epsilon:
+            found.append(
+                Cluster(k, columns, epsilon, not epsilon and len(members) == len(columns) == 2 and linked)
+            )
+    return found
+
+
+def _settle(seats: Sequence[Seat], clusters: list[Cluster], mode: Mode) -> tuple[list[Seat], list[Cluster]]:
+    """Give clusters the kinds that their columns ask for; what is left stays a cluster."""
+    sure = [s for s in seats if s.atom.kind not in ("equal", "epsilon")]
+    left = list(clusters)
+    changed = True
+    while changed:
+        changed = False
+        for cluster in left:
+            asked = next((s for s in sure if s.column in cluster.columns), None)
+            if asked is not None:
+                sure += _as_asked(cluster, asked, mode)
+                left.remove(cluster)
+                changed = True
+                break
+    return sure, left
+
+
+def _as_asked(cluster: Cluster, asked: Seat, mode: Mode) -> list[Seat]:
+    """The atoms of a cluster where one of its columns holds the atom `asked`."""
+    atom = asked.atom
+    size = atom.size
+    match atom.kind:
+        case "index" if not cluster.epsilon:
+            return [Seat(cluster.operand, c, atom) for c in cluster.columns]
+        case "vector" if cluster.identity:
+            dual = atom.word == "linear" and not atom.dual
+            here, there = (dual, atom.dual) if mode == "product" else (atom.dual, dual)
+            return [
+                Seat(cluster.operand, c, replace(atom, dual=here if c == asked.column else there))
+                for c in cluster.columns
+            ]
+        case "vector" if cluster.epsilon and atom.word == "rotate":
+            return [Seat(cluster.operand, c, atom) for c in cluster.columns]
+    return [Seat(cluster.operand, c, Atom(c, "free", size)) for c in cluster.columns]
+
+
+def _join(clusters: list[Cluster], mode: Mode) -> dict[int, tuple[Literal["equal", "epsilon", "free"], int]]:
+    """What columns are that only clusters hold: equal or epsilon together, with a group; or free."""
+    groups: list[list[Cluster]] = []
+    for cluster in clusters:
+        touching = [g for g in groups if any(set(c.columns) & set(cluster.columns) for c in g)]
+        groups = [g for g in groups if g not in touching] + [[cluster, *(c for g in touching for c in g)]]
+    found: dict[int, tuple[Literal["equal", "epsilon", "free"], int]] = {}
+    for group in groups:
+        columns = {c for cluster in group for c in cluster.columns}
+        kind: Literal["equal", "epsilon", "free"] = "equal"
+        if any(c.epsilon for c in group):
+            same = all(c.epsilon and set(c.columns) == columns for c in group)
+            kind = "epsilon" if same and (mode == "sum" or len(group) == 1) else "free"
+        number = fresh()
+        found |= {column: (kind, number) for column in columns}
+    return found
+
+
+# --- one column -------------------------------------------------------------------------------------------
+
+
+def _agree(seats: Sequence[Seat], alive: Sequence[int], mode: Mode) -> Atom:
+    """The atom that stands for all atoms in a column."""
+    kinds = {s.atom.kind for s in seats}
+    atoms = [s.atom for s in seats]
+    if kinds == {"batch"}:
+        return atoms[0]
+    if kinds == {"free"}:
+        return _agree_free(seats)
+    if kinds == {"index"}:
+        return _agree_index(atoms)
+    if kinds == {"vector"}:
+        return _agree_vectors(seats, alive, mode)
+    if kinds == {"pair"} and (mode == "sum" or len(seats) == 1):
+        _same_copy(atoms)
+        return atoms[0]
+    named = sorted({a.name for a in atoms if a.kind != "free"})
+    if "free" in kinds:
+        kept = "a permuted axis" if "index" in kinds else "the batch" if "batch" in kinds else "a vector axis"
+        raise Refused(
+            f"a value that varies freely along an axis meets `{named[0]}` there",
+            PINNED if "index" in kinds else f"a weight or constant must not vary along {kept}",
+        )
+    raise Refused(f"axes that differ are aligned: {' and '.join(f'`{n}`' for n in named)}")
+
+
+def _agree_free(seats: Sequence[Seat]) -> Atom:
+    held = [s.atom for s in seats if s.anchored]
+    if not held:
+        return seats[0].atom
+    if len({(a.owner, a.places) for a in held}) > 1:
+        raise Refused("different places, or different copies, of fixed axes are aligned")
+    return held[0]
+
+
+def _agree_index(atoms: Sequence[Atom]) -> Atom:
+    spaces = sorted({a.space for a in atoms})
+    if len(spaces) > 1:
+        raise Refused(
+            f"axes of different spaces are aligned: {' and '.join(f'`{s}`' for s in spaces)}",
+            "equal sizes are not enough: the group permutes them independently",
+        )
+    _same_copy(atoms)
+    return atoms[0]
+
+
+def _same_copy(atoms: Iterable[Atom]) -> None:
+    if len({(a.space, a.owner, a.frame) for a in atoms}) > 1:
+        name = next(iter(atoms)).space
+        raise Refused(
+            f"axes of different copies of `{name}` are aligned: they belong to different axes, or frames"
+        )
+
+
+def _agree_vectors(seats: Sequence[Seat], alive: Sequence[int], mode: Mode) -> Atom:
+    atoms = [s.atom for s in seats]
+    spaces = sorted({a.space for a in atoms})
+    if len(spaces) > 1:
+        raise Refused(
+            f"vector axes of different spaces are aligned: {' and '.join(f'`{s}`' for s in spaces)}"
+        )
+    _same_copy(atoms)
+    first = atoms[0]
+    if mode == "sum":
+        if {s.operand for s in seats} != set(alive):
+            raise Refused(
+                f"something is added along the vector axis `{first.name}` that is no vector",
+                "only zero, and vectors of the same copy, can be added to a vector",
+            )
+        if len({a.dual for a in atoms}) > 1:
+            raise Refused(f"a vector of `{first.space}` is added to a dual one")
+        return first
+    if len(atoms) == 1:
+        return first
+    if len(atoms) == 2 and (first.word != "linear" or atoms[0].dual != atoms[1].dual):
+        return replace(first, kind="pair", dual=False)
+    raise Refused(
+        f"{len(atoms)} axes `{first.name}` are multiplied entry by entry",
+        "only a vector and a dual one can be contracted",
+    )

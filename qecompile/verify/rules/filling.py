@@ -1,0 +1,40 @@
+"""Rules for constants that are made in the shape of another tensor."""
+
+from __future__ import annotations
+
+from qecompile.verify.refused import Refused
+from qecompile.verify.rules.call import Call, Rule, rule
+from qecompile.verify.types import Type, make, uniform
+
+
+@rule("zeros", "zeros zeros_like new_zeros zero")
+def zeros(call: Call) -> Type:
+    """0 obeys every law."""
+    return make([(uniform(n),) for n in call.op.shape], zero=True)
+
+
+@rule("ones", "ones ones_like new_ones scalar_tensor")
+def ones(call: Call) -> Type:
+    """A constant is uniform: unchanged by every permutation."""
+    return make([(uniform(n),) for n in call.op.shape])
+
+
+@rule("full", "full full_like new_full fill")
+def full(call: Call) -> Type:
+    """One number everywhere is uniform."""
+    value = call.given.get("fill_value", call.given.get("value"))
+    if isinstance(value, Type) and not value.is_invariant:
+        raise Refused("a tensor is filled with a number that changes with the weights")
+    if isinstance(value, Type) and value.dims:
+        raise Refused("a tensor is filled with a tensor", "use expand")
+    is_zero = value == 0 if not isinstance(value, Type) else value.zero
+    return make([(uniform(n),) for n in call.op.shape], zero=bool(is_zero))
+
+
+@rule("empty", "empty empty_like new_empty")
+def empty(call: Call) -> Type:
+    """No law: what is in there is not known."""
+    raise Refused("a tensor without values is read", "use zeros")
+
+
+RULES: tuple[Rule, ...] = (zeros, ones, full, empty)

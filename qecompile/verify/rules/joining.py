@@ -1,0 +1,102 @@
+"""Rules that put values side by side, and that write some entries of one value into another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+
+from qecompile.verify.references import with_dims
+from qecompile.verify.refused import Refused
+from qecompile.verify.rules.call import Call, Rule, rule
+from qecompile.verify.types import Atom, Type, free, is_loose
+from qecompile.verify.unify import add, merge
+
+
+@rule("cat", "cat concat concatenate")
+def cat(call: Call) -> Type:
+    """Parts of one law side by side along a fixed axis, the channels for one."""
+    types = call.types()
+    kept = [t for t in types if t.shape != (0,)]
+    return join(kept, call.integer("dim", 0) % len(kept[0].dims))
+
+
+@rule("stack", "stack")
+def stack(call: Call) -> Type:
+    """Values of one law side by side along a new axis."""
+    types = call.types()
+    d = call.integer("dim", 0) % (len(types[0].dims) + 1)
+    return join([with_dims(t, [*t.dims[:d], (), *t.dims[d:]]) for t in types], d)
+
+
+def join(types: Sequence[Type], d: int) -> Type:
+    """The type of values side by side along dimension `d`.
+
+    There, each is a fixed axis times a rest that all have in common.
+    """
+    if len(types) == 1:
+        return types[0]
+    cut = [_leading(t, t.dims[d]) for t in types]
+    total = sum(prod(a.size for a in lead) for lead, _ in cut)
+    if anchored := _places(types, [rest for _, rest in cut]):
+        return _join_places(types, d, anchored)
+    operands = []
+    for k, (t, (lead, rest)) in enumerate(zip(types, cut, strict=True)):
+        spread = with_dims(t, [*t.dims[:d], lead, rest, *t.dims[d + 1 :]])
+        operands.append((spread, [*range(d), f"lead {k}", "rest", *range(d + 1, len(t.dims))]))
+    joint = merge(operands, "sum")
+    dims = [joint.axes[label] for label in (*range(d), "rest", *range(d + 1, len(types[0].dims)))]
+    dims[d] = (free(total), *dims[d])
+    return with_dims(joint.type, dims)
+
+
+def _leading(t: Type, dim: tuple[Atom, ...]) -> tuple[tuple[Atom, ...], tuple[Atom, ...]]:
+    """A dimension as a fixed part in front and the rest."""
+    k = next((k for k, a in enumerate(dim) if not is_loose(t, a)), len(dim))
+    return dim[:k], dim[k:]
+
+
+def _places(types: Sequence[Type], rests: Sequence[tuple[Atom, ...]]) -> list[Atom]:
+    """The atoms to join where all parts are places of one fixed axis with charges or copies of its own."""
+    if all(
+        len(rest) == 1 and rest[0].kind == "free" and rest[0].id in t.anchored
+        for t, rest in zip(types, rests, strict=True)
+    ):
+        return [rest[0] for rest in rests]
+    return []
+
+
+def _join_places(types: Sequence[Type], d: int, atoms: Sequence[Atom]) -> Type:
+    """Join by places: for the law it does not matter how many there are."""
+    places = tuple(p for a in atoms for p in a.places or range(a.size))
+    if len(set(places)) < len(places):
+        raise Refused("a place of a fixed axis comes twice", "repeat values only where nothing acts")
+    widened = []
+    for t, atom in zip(types, atoms, strict=True):
+        wide = replace(atom, size=len(places), places=places)
+        widened.append(replace(t, dims=(*t.dims[:d], (wide,), *t.dims[d + 1 :])))
+    return add(*widened)
+
+
+@rule("write", "select_scatter slice_scatter")
+def write(call: Call) -> Type:
+    """Some places of a fixed axis are replaced by values of the same law."""
+    t, part, d = call.type(), call.type("src"), call.dim(default=0)
+    if call.name == "select_scatter":
+        part = with_dims(part, [*part.dims[:d], (), *part.dims[d:]])
+        places = [call.integer("index") % t.shape[d]]
+    else:
+        places = list(range(t.shape[d])[call.window()])
+    n = t.shape[d]
+    if len(places) == n:
+        return part
+    _, rest = _leading(t, t.dims[d])
+    if rest or (t.zero and not _leading(part, part.dims[d])[0] and part.dims[d]):
+        raise Refused(
+            f"entries of the axis ({' '.join(a.name for a in t.dims[d])}) are overwritten one by one",
+            "only along an axis on which nothing acts does a place mean something",
+        )
+    return join([with_dims(t, [*t.dims[:d], (free(n - len(places)),), *t.dims[d + 1 :]]), part], d)
+
+
+RULES: tuple[Rule, ...] = (cat, stack, write)

@@ -1,0 +1,81 @@
+"""Rules for square matrices over their last two axes: inverses, exponentials, determinants, solutions.
+
+A matrix with axes (v, w*) transforms as A -> M A N^-1, so its inverse has axes (w, v*); with axes (i, j) of
+one permuted space as A -> P D A D' P^T with diagonal D, D', so its inverse has the opposite charges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from qecompile.verify.references import with_dims
+from qecompile.verify.refused import Refused
+from qecompile.verify.rules.call import Call, Result, Rule, rule
+from qecompile.verify.types import Atom, Type, make
+from qecompile.verify.unify import product
+
+
+def _matrix(call: Call) -> Type:
+    return call.type("A" if "A" in call.given else "self")
+
+
+def _axes(t: Type, name: str) -> tuple[Atom, Atom]:
+    """The atoms of the last two axes."""
+    if len(t.dims) < 2 or t.zero:
+        raise Refused(f"`{name}` needs matrices")
+    row, column = t.dims[-2:]
+    if len(row) != 1 or len(column) != 1:
+        raise Refused(f"`{name}` of matrices with merged axes has no rule")
+    for atom in (row[0], column[0]):
+        if atom.kind not in ("vector", "index", "free", "equal"):
+            raise Refused(f"`{name}` along `{atom.name}`")
+    return row[0], column[0]
+
+
+def _check_endomorphism(t: Type, name: str) -> None:
+    """Both axes are of one copy, and A -> M A M^-1."""
+    row, column = _axes(t, name)
+    product([(t, [*range(len(t.dims) - 2), "both", "both"])], list(range(len(t.dims) - 2)))
+    kinds = {row.kind, column.kind}
+    if kinds not in ({"vector"}, {"index"}) and not kinds <= {"free", "equal"}:
+        raise Refused(f"`{name}` of a matrix with axes `{row.name}` and `{column.name}`")
+
+
+@rule("function of matrix", "matrix_exp linalg_matrix_exp matrix_power linalg_matrix_power")
+def matrix_function(call: Call) -> Type:
+    """F(M A M^-1) = M f(A) M^-1."""
+    t = _matrix(call)
+    _check_endomorphism(t, call.name)
+    if t.charges:
+        raise Refused(
+            f"`{call.name}` is not homogeneous, and the matrix has charges", "divide the charges out first"
+        )
+    return replace(t, links=())
+
+
+@rule("inverse", "inverse linalg_inv linalg_pinv")
+def inverse(call: Call) -> Type:
+    """(M A N^-1)^-1 = N A^-1 M^-1: rows and columns change places."""
+    t = _matrix(call)
+    row, column = _axes(t, call.name)
+    if "vector" in {row.kind, column.kind} and row.kind != column.kind:
+        raise Refused(f"the inverse of a matrix with axes `{row.name}` and `{column.name}`")
+    if call.name == "linalg_pinv" and ("linear" in {row.word, column.word} or t.charges):
+        raise Refused("a pseudo-inverse does not follow changes of basis or scales", "use the inverse")
+    turned = [replace(a, dual=not a.dual if a.word == "linear" else False) for a in (column, row)]
+    charges = tuple(replace(c, power=-c.power) for c in t.charges)
+    return make([*t.dims[:-2], (turned[0],), (turned[1],)], charges, (), t.guards)
+
+
+@rule("determinant", "det linalg_det logdet slogdet linalg_slogdet")
+def determinant(call: Call) -> Result:
+    """Det(M A M^-1) = det A."""
+    t = _matrix(call)
+    _check_endomorphism(t, call.name)
+    if t.charges:
+        raise Refused("the determinant of a matrix with charges has no rule", "divide the charges out first")
+    found = with_dims(t, t.dims[:-2])
+    return (found, found) if "slogdet" in call.name else found
+
+
+RULES: tuple[Rule, ...] = (matrix_function, inverse, determinant)
