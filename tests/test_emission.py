@@ -306,14 +306,6 @@ def test_a_spec_without_parameters_is_refused() -> None:
         emit_source(parse("spec s { }"))
 
 
-def test_an_alpha_map_is_refused_plainly() -> None:
-    text = (
-        "spec s { space a = 2 : permute * scale  param p : a  metanet m { channels 1, 2  alpha shared() } }"
-    )
-    with pytest.raises(SymError, match="alpha"):
-        emit_source(parse(text))
-
-
 def test_low_rank_factors_over_different_spaces_are_seen_beyond_their_means() -> None:
     """B : o <- r and A : r <- i have no dual types; their second moments still meet."""
     spec = parse(

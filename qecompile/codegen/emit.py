@@ -6,10 +6,14 @@ Takes a `Spec`, gives text. The same spec gives the same bytes. The header says 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import prod
 
+from qecompile.alpha import check_epsilon, check_mixing
 from qecompile.codegen import runtime
-from qecompile.codegen.invariant import InvariantPlan, plan_invariants, write_invariants
+from qecompile.codegen.alpha import describe, write_alpha
+from qecompile.codegen.invariant import write_invariants
 from qecompile.codegen.linear import write_linear
 from qecompile.codegen.network import (
     HEAD_WIDTH,
@@ -23,9 +27,11 @@ from qecompile.codegen.network import (
 from qecompile.codegen.reduce import epsilon_names, write_reduce
 from qecompile.codegen.writer import Variables, Writer
 from qecompile.errors import Diagnostic, SymError
+from qecompile.plan.alpha import AlphaPlan, continuous_factors, plan_alpha
 from qecompile.plan.build import build_plan
 from qecompile.plan.codes import choose_codes
-from qecompile.plan.nodes import Plan
+from qecompile.plan.invariants import InvariantPlan, plan_invariants
+from qecompile.plan.nodes import Plan, PlanType
 from qecompile.provenance import provenance
 from qecompile.signature import Signatures
 from qecompile.spec import MetaNet, Spec
@@ -44,6 +50,7 @@ class Design:
     plan: Plan
     invariants: InvariantPlan
     activations: Activations
+    alpha: AlphaPlan | None
 
 
 def design(spec: Spec, metanet: str | None = None) -> Design:
@@ -59,18 +66,41 @@ def design(spec: Spec, metanet: str | None = None) -> Design:
             [Diagnostic("QE706", f"spec `{spec.name}` has no parameter to read", help="add a `param`")]
         )
     net = _choose_net(spec, metanet)
-    if net.alpha is not None:
-        problem = f"`metanet {net.name}` has an alpha-map, which this version does not emit yet"
-        raise SymError([Diagnostic("QE707", problem, help="write `alpha none`")])
+    _require_alpha(spec, net)
     codes = choose_codes(spec, net)
     plan = build_plan(Signatures(spec, {c.space: c.rank for c in codes}), codes, net.context_rank)
     invariants = plan_invariants(spec, codes, plan)
+    if net.alpha is not None and net.alpha.family == "independent" and continuous_factors(spec):
+        invariants = replace(invariants, channelwise=True)
     activations = choose_activations(spec, net, has_invariants=invariants.count > 0)
     if net.outputs:
         require_invariants(invariants, "an invariant readout")
     if net.activation == "gate":
         require_invariants(invariants, "the activation `gate`")
-    return Design(spec, net, plan, invariants, activations)
+    found = Design(spec, net, plan, invariants, activations, None)
+    return replace(found, alpha=_design_alpha(found))
+
+
+def _require_alpha(spec: Spec, net: MetaNet) -> None:
+    """Refuse an alpha-map that leaves the group, or that breaks functional identity.
+
+    Raises:
+        SymError: epsilon is out of its range, or channels that an independent alpha moved apart are mixed.
+    """
+    if net.alpha is not None:
+        found = [check_epsilon(spec, net.alpha), check_mixing(spec, net)]
+        if any(found):
+            raise SymError([d for d in found if d is not None])
+
+
+def _design_alpha(d: Design) -> AlphaPlan | None:
+    """The alpha-map that the block asks for; None also if it would be the identity."""
+    if d.net.alpha is None:
+        return None
+    counts = part_counts(d)
+    layers = sum(count for part, count in counts.items() if part != "readout")
+    alpha = plan_alpha(d.spec, d.net.alpha, d.invariants, layers, len(d.net.channels) - 1)
+    return alpha if alpha.factors else None
 
 
 def _choose_net(spec: Spec, name: str | None) -> MetaNet:
@@ -105,9 +135,11 @@ def emit_source(spec: Spec, metanet: str | None = None) -> str:
     write_linear(w, d.plan, variables)
     if d.invariants.count:
         write_invariants(w, d.invariants, variables)
+    if d.alpha is not None:
+        write_alpha(w, d.alpha, d.invariants, variables)
     write_activation(w, spec, d.activations)
     write_readouts(w, d.invariants)
-    write_metanet(w, d.net, d.activations)
+    write_metanet(w, d.net, d.activations, alpha=d.alpha is not None)
     return w.text()
 
 
@@ -137,13 +169,14 @@ def _write_header(w: Writer, d: Design) -> None:
         w.line(
             f"#   The features {names} are not used: this version emits maps that are linear in the weights."
         )
+    _write_alpha(w, d)
     w.line(f"# MetaNet: {sum(part_counts(d).values()):,} parameters.")
     w.line("")
     w.line("from __future__ import annotations")
     w.line("")
     if _uses_epsilon(d):
         w.line("import itertools")
-    if d.plan.codes and any(c.mode == "encode" for c in d.plan.codes):
+    if _uses_cosines(d):
         w.line("import math")
     if w.text().endswith(("itertools\n", "math\n")):
         w.line("")
@@ -156,6 +189,19 @@ def _write_header(w: Writer, d: Design) -> None:
         for p in spec.parameters:
             w.line(f'"{p.name}": {p.shape},')
     w.line("}")
+
+
+def _write_alpha(w: Writer, d: Design) -> None:
+    """Say what the alpha-map is on every factor of the group, and what it costs."""
+    if d.net.alpha is None:
+        return
+    if d.alpha is None:
+        w.line(f"# Alpha: none, though `{d.net.alpha.family}` is asked for: it would be the identity.")
+        return
+    share = alpha_share(part_counts(d))
+    w.line(f"# Alpha: {d.alpha.family}, behind every layer, with {share:.1%} of the weights of the layers.")
+    for line in describe(d.alpha):
+        w.line(f"#   {line}")
 
 
 def _write_context(w: Writer, plan: Plan) -> None:
@@ -177,6 +223,12 @@ def _write_unread(w: Writer, d: Design) -> None:
         w.line(f"#   No invariant of degree one or two sees {shown}.")
 
 
+def _uses_cosines(d: Design) -> bool:
+    return any(c.mode == "encode" for c in d.plan.codes) or (
+        d.alpha is not None and d.alpha.family != "covariant"
+    )
+
+
 def _uses_epsilon(d: Design) -> bool:
     sides = [s for p in (d.plan, d.invariants.plan) for t in p.types for s in (*t.rows, *t.columns)]
     return bool(epsilon_names(sides))
@@ -186,7 +238,7 @@ def _write_helpers(w: Writer, d: Design) -> None:
     w.block(runtime.FILL)
     if any(t.mask is not None for t in d.plan.types):
         w.block(runtime.MASKED)
-    if any(c.mode == "encode" for c in d.plan.codes):
+    if _uses_cosines(d):
         w.block(runtime.COSINES)
     if _uses_epsilon(d):
         w.block(runtime.LEVI_CIVITA)
@@ -207,6 +259,8 @@ def part_counts(d: Design) -> dict[str, int]:
     counts: dict[str, int] = {}
     for k, (a, b) in enumerate(zip(d.net.channels, d.net.channels[1:], strict=False)):
         counts[f"linear{k + 1}"] = d.plan.layer_weights(a, b)
+        if d.alpha is not None:
+            counts[f"alpha{k + 1}"] = d.alpha.weights(b)
         if d.activations.gated:
             inputs, gates = _invariant_inputs(d, b), len(d.activations.gated) * b
             counts[f"activation{k + 1}"] = _invariant_count(d, b) + (inputs + 1) * gates
@@ -220,19 +274,31 @@ def part_counts(d: Design) -> dict[str, int]:
     return counts
 
 
+def alpha_share(counts: Mapping[str, int]) -> float:
+    """The weights of all alpha-maps, as a share of those of the layers that they follow.
+
+    >>> alpha_share({"linear1": 900, "alpha1": 10, "linear2": 1100, "alpha2": 10, "readout": 500})
+    0.01
+    """
+    alpha = sum(count for part, count in counts.items() if part.startswith("alpha"))
+    layers = sum(count for part, count in counts.items() if part.startswith(("linear", "activation")))
+    return alpha / layers
+
+
 def _invariant_inputs(d: Design, channels: int) -> int:
     return d.invariants.count * channels
 
 
 def _invariant_count(d: Design, channels: int) -> int:
     """Weights of `Invariants(channels, channels)`."""
-    heights = [*d.invariants.neutral, *(t for p in d.invariants.pairs for t in (p.left, p.right))]
-    heights += d.invariants.moment_types
-    matrices = 0
-    for t in heights:
-        own = 1
-        for k in t.own:
-            own *= t.axes[k].size
-        matrices += own * t.height * channels * channels
+    contracted = [t for p in d.invariants.pairs for t in (p.left, p.right)] + [*d.invariants.moment_types]
+    mixed = 1 if d.invariants.channelwise else channels
+    matrices = sum(_rows(t) * channels * channels for t in d.invariants.neutral)
+    matrices += sum(_rows(t) * mixed * channels for t in contracted)
     learned = sum(c.size * c.rank for c in d.plan.codes if c.mode == "lowrank")
     return matrices + len(d.invariants.neutral) * channels + learned
+
+
+def _rows(t: PlanType) -> int:
+    """The rows of a type's matrices for one channel, over all index values with a matrix of their own."""
+    return t.height * prod(t.axes[k].size for k in t.own)

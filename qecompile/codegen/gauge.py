@@ -60,7 +60,7 @@ def _write_step(w: Writer, step: GaugeStep, norm: str, variables: Variables) -> 
     w.call(f"{norm} = _norm(", [str(abs(step.charge)), *sources], ")")
     for use in step.uses:
         variable = variables.of[use.param]
-        factor = norm + _place(use.along, len(variables.spec.params[use.param].axes))
+        factor = norm + place(use.along, len(variables.spec.params[use.param].axes))
         power = use.charge if step.charge > 0 else -use.charge
         w.line(f"{variable} = {_without(variable, factor, power)}")
 
@@ -83,7 +83,7 @@ def _without(variable: str, factor: str, power: int) -> str:
     return f"_divide({variable}, {raised})" if power > 0 else f"{variable} * {raised}"
 
 
-def _place(along: tuple[int, ...], count: int) -> str:
+def place(along: tuple[int, ...], count: int) -> str:
     """Put the axes of a factor where a tensor of `count` axes has them."""
     order = sorted(range(len(along)), key=lambda k: along[k])
     text = ""

@@ -1,75 +1,17 @@
-"""Invariants of features, for readouts and gates: what the group cannot change.
-
-Features are gauge-fixed first (`plan/gauge.py`). Then every intermediate type gives invariants: a
-neutral one the mean over its axes of a nonlinear map of its channels, a charged or vector one its
-contraction with the dual type (`plan/dual.py`).
-"""
+"""The class `Invariants` of an emitted file: what `plan/invariants.py` decides, written down."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 
 from qecompile.codegen.gauge import write_gauge
 from qecompile.codegen.linear import write_constants, write_unpacked
 from qecompile.codegen.reduce import reduce_constants, write_reduce
 from qecompile.codegen.writer import LETTERS, Variables, Writer
-from qecompile.plan.build import build_plan
-from qecompile.plan.dual import Moment, MomentPairing, Pairing, moment_pairings, pairings
-from qecompile.plan.gauge import GaugeStep, gauge_steps
-from qecompile.plan.nodes import Code, Plan, PlanType
-from qecompile.signature import Signatures
-from qecompile.spec import Spec
-
-
-@dataclass(frozen=True, slots=True)
-class InvariantPlan:
-    """How invariants are computed: the gauge, the types of gauge-fixed features, and their pairings."""
-
-    gauge: tuple[GaugeStep, ...]
-    plan: Plan
-    pairs: tuple[Pairing, ...]
-    moments: tuple[MomentPairing, ...]
-    shares_reduce: bool
-
-    @property
-    def neutral(self) -> tuple[PlanType, ...]:
-        """The types whose entries the group only permutes."""
-        return tuple(t for t in self.plan.types if t.is_neutral and t.rows)
-
-    @property
-    def count(self) -> int:
-        """The number of groups of invariants, each of `features` values."""
-        return len(self.neutral) + len(self.pairs) + len(self.moments)
-
-    @property
-    def moment_types(self) -> tuple[PlanType, ...]:
-        """The types whose second moments are taken, each once."""
-        return tuple(dict.fromkeys(m.type for pair in self.moments for m in pair))
-
-    @property
-    def unread(self) -> tuple[str, ...]:
-        """The parameters that no invariant sees, in order of their first type."""
-        seen = {row.param for t in self.read for row in t.rows}
-        rows = [row.param for t in self.plan.types for row in t.rows]
-        return tuple(dict.fromkeys(p for p in rows if p not in seen))
-
-    @property
-    def read(self) -> tuple[PlanType, ...]:
-        """The types that some invariant reads."""
-        keys = {t.key for t in self.neutral} | {t.key for p in self.pairs for t in (p.left, p.right)}
-        keys |= {m.type.key for pair in self.moments for m in pair}
-        return tuple(t for t in self.plan.types if t.key in keys and t.rows)
-
-
-def plan_invariants(spec: Spec, codes: tuple[Code, ...], layer: Plan) -> InvariantPlan:
-    """The invariants of a spec's features; without scale charges they share the layer's reductions."""
-    steps = gauge_steps(spec)
-    ranks = {c.space: c.rank for c in codes}
-    signatures = Signatures(spec, ranks, frozenset((s.space, s.character) for s in steps))
-    plan = build_plan(signatures, codes) if steps else layer
-    pairs = pairings(plan, signatures.roots)
-    return InvariantPlan(steps, plan, pairs, moment_pairings(plan, pairs), not steps)
+from qecompile.plan.dual import Moment, Pairing
+from qecompile.plan.invariants import InvariantPlan
+from qecompile.plan.nodes import PlanType
 
 
 def write_invariants(w: Writer, inv: InvariantPlan, variables: Variables) -> None:
@@ -90,6 +32,8 @@ def write_invariants(w: Writer, inv: InvariantPlan, variables: Variables) -> Non
             w.line("For the others: the contraction of the type with its dual.")
         if inv.moments:
             w.line("For vector axes without a dual type: the contraction of second moments.")
+        if inv.channelwise:
+            w.line("Contractions keep channels apart, for each has been moved by a group element of its own.")
         w.line('"""')
         _write_class_init(w, inv, variables)
         _write_class_forward(w, inv, variables)
@@ -97,6 +41,9 @@ def write_invariants(w: Writer, inv: InvariantPlan, variables: Variables) -> Non
 
 def _write_class_init(w: Writer, inv: InvariantPlan, variables: Variables) -> None:
     with w.init("channels: int", "features: int"):
+        if inv.channelwise:
+            w.line("if features != channels:")
+            w.line('    raise ValueError(f"one feature per channel: {features} for {channels} channels")')
         w.line("self.channels, self.features = channels, features")
         w.line(f"self.count = {inv.count} * features")
         w.line('options = {"device": device, "dtype": dtype}')
@@ -104,10 +51,10 @@ def _write_class_init(w: Writer, inv: InvariantPlan, variables: Variables) -> No
             w.line(_weight(f"weight_{t.name}", t))
             w.line(f"self.shift_{t.name} = nn.Parameter(torch.zeros(features, **options))")
         for pair in inv.pairs:
-            w.line(_weight(f"left_{pair.left.name}", pair.left))
-            w.line(_weight(f"right_{pair.left.name}", pair.right))
+            w.line(_weight(f"left_{pair.left.name}", pair.left, inv.channelwise))
+            w.line(_weight(f"right_{pair.left.name}", pair.right, inv.channelwise))
         for t in inv.moment_types:
-            w.line(_weight(f"moment_{t.name}", t))
+            w.line(_weight(f"moment_{t.name}", t, inv.channelwise))
         write_constants(w, inv.plan, variables, ("encode",))
         w.line("self.reset_parameters()")
     w.line()
@@ -124,8 +71,11 @@ def _write_class_init(w: Writer, inv: InvariantPlan, variables: Variables) -> No
             w.line("    nn.init.normal_(parameter, std=parameter.shape[-2] ** -0.5)")
 
 
-def _weight(name: str, t: PlanType) -> str:
+def _weight(name: str, t: PlanType, channelwise: bool = False) -> str:
     sizes = [str(t.axes[k].size) for k in t.own]
+    if channelwise:
+        shape = ", ".join([*sizes, str(t.height), "channels"])
+        return f"self.{name} = nn.Parameter(torch.empty({shape}, **options))"
     height = "channels" if t.height == 1 else f"{t.height} * channels"
     return f"self.{name} = nn.Parameter(torch.empty({', '.join([*sizes, height, 'features'])}, **options))"
 
@@ -136,21 +86,28 @@ def _write_class_forward(w: Writer, inv: InvariantPlan, variables: Variables) ->
     with w.indent():
         w.line(f'"""Features [B, *shape, channels] to invariants [B, {inv.count} * features]."""')
         w.line("x = _check(x, self.channels, next(self.parameters()))")
-        types = inv.plan.types if inv.shares_reduce else inv.read
-        names = [f"x_{t.name}" for t in types if t.rows]
-        arguments = ["fix_gauge(x)" if inv.gauge else "x"]
-        arguments += [f"self.{c}" for c in reduce_constants(replace(inv.plan, types=types), variables)]
-        function = "reduce_features" if inv.shares_reduce else "reduce_fixed"
-        write_unpacked(w, names, f"{function}({', '.join(arguments)})")
+        write_read(w, inv, variables)
         w.line("found = []")
         for t in inv.neutral:
             mixed = f"{_apply(t, f'weight_{t.name}')} + self.shift_{t.name}"
             w.line(f"found.append(F.silu({mixed}){_mean(len(t.axes))})")
         for pair in inv.pairs:
-            _write_pair(w, pair)
+            _write_pair(w, pair, inv.channelwise)
         for moments in inv.moments:
-            _write_moments(w, *moments)
+            _write_moments(w, *moments, inv.channelwise)
         w.line("return torch.cat(found, dim=-1)")
+
+
+def write_read(
+    w: Writer, inv: InvariantPlan, variables: Variables, wanted: frozenset[str] | None = None
+) -> None:
+    """Assign the gauge-fixed features of each type (of the wanted names) to its variable."""
+    types = inv.plan.types if inv.shares_reduce else inv.read
+    names = [f"x_{t.name}" if wanted is None or t.name in wanted else "_" for t in types if t.rows]
+    arguments = ["fix_gauge(x)" if inv.gauge else "x"]
+    arguments += [f"self.{c}" for c in reduce_constants(replace(inv.plan, types=types), variables)]
+    function = "reduce_features" if inv.shares_reduce else "reduce_fixed"
+    write_unpacked(w, names, f"{function}({', '.join(arguments)})")
 
 
 def _mean(axes: int) -> str:
@@ -159,33 +116,36 @@ def _mean(axes: int) -> str:
     return f".mean({'1' if axes == 1 else tuple(range(1, axes + 1))})"
 
 
-def _apply(t: PlanType, weight: str) -> str:
-    if not t.own:
-        return f"x_{t.name} @ self.{weight}"
+def _apply(t: PlanType, weight: str, channelwise: bool = False) -> str:
     letters = LETTERS[: len(t.axes)]
     own = "".join(letters[k] for k in t.own)
+    if channelwise:
+        split = f"x_{t.name}.unflatten(-1, ({t.height}, self.channels))"
+        return f'torch.einsum("b{letters}zc,{own}zc->b{letters}c", {split}, self.{weight})'
+    if not t.own:
+        return f"x_{t.name} @ self.{weight}"
     return f'torch.einsum("b{letters}c,{own}cz->b{letters}z", x_{t.name}, self.{weight})'
 
 
-def _write_pair(w: Writer, pair: Pairing) -> None:
+def _write_pair(w: Writer, pair: Pairing, channelwise: bool) -> None:
     name = pair.left.name
-    w.line(f"left = {_apply(pair.left, f'left_{name}')}")
-    w.line(f"right = {_apply(pair.right, f'right_{name}')}")
+    w.line(f"left = {_apply(pair.left, f'left_{name}', channelwise)}")
+    w.line(f"right = {_apply(pair.right, f'right_{name}', channelwise)}")
     right = "right"
     if pair.match != tuple(range(len(pair.match))):
         right += f".permute({', '.join(map(str, (0, *(k + 1 for k in pair.match), -1)))})"
     w.line(f"found.append((left * {right}){_mean(len(pair.left.axes))}.asinh())")
 
 
-def _write_moments(w: Writer, left: Moment, right: Moment) -> None:
-    w.line(f"left = {_second_moment(w, 'left', left)}")
-    w.line(f"right = {_second_moment(w, 'right', right)}")
+def _write_moments(w: Writer, left: Moment, right: Moment, channelwise: bool) -> None:
+    w.line(f"left = {_second_moment(w, 'left', left, channelwise)}")
+    w.line(f"right = {_second_moment(w, 'right', right, channelwise)}")
     w.line(f"found.append((left * right){_mean(len(left.parents) + 2)}.asinh())")
 
 
-def _second_moment(w: Writer, name: str, m: Moment) -> str:
+def _second_moment(w: Writer, name: str, m: Moment, channelwise: bool) -> str:
     """Its square, averaged over all axes but the vector axis and its ancestors: [B, *ancestors, d, d, F]."""
-    w.line(f"{name} = {_apply(m.type, f'moment_{m.type.name}')}")
+    w.line(f"{name} = {_apply(m.type, f'moment_{m.type.name}', channelwise)}")
     letters = LETTERS[: len(m.type.axes)]
     kept = "".join(letters[k] for k in m.parents)
     first, second = letters[m.strand], "z"

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from qecompile.activations import FUNCTIONS, Function, choose_activation
 from qecompile.codegen.expand import channel_slice
-from qecompile.codegen.invariant import InvariantPlan
 from qecompile.codegen.writer import Writer
 from qecompile.errors import Diagnostic, SymError
+from qecompile.plan.invariants import InvariantPlan
 from qecompile.spec import MetaNet, Spec
 
 HEAD_WIDTH = 64
@@ -155,10 +155,9 @@ def write_readouts(w: Writer, inv: InvariantPlan) -> None:
     w.block(READOUTS)
 
 
-def write_metanet(w: Writer, net: MetaNet, chosen: Activations) -> None:
-    """The class `MetaNet`: layers, activations between them, and a readout."""
+def write_metanet(w: Writer, net: MetaNet, chosen: Activations, *, alpha: bool) -> None:
+    """The class `MetaNet`: layers, alpha-maps and activations behind each, and a readout."""
     steps = list(zip(net.channels, net.channels[1:], strict=False))
-    first = net.channels[0]
     count = f"{net.outputs} number{'s' if net.outputs != 1 else ''}"
     kind = f"an invariant readout of {count}" if net.outputs else "an equivariant readout"
     w.line()
@@ -170,6 +169,8 @@ def write_metanet(w: Writer, net: MetaNet, chosen: Activations) -> None:
             w.line('options = {"device": device, "dtype": dtype}')
             for k, (a, b) in enumerate(steps):
                 w.line(f"self.linear{k + 1} = EquivariantLinear({a}, {b}, **options)")
+                if alpha:
+                    w.line(f"self.alpha{k + 1} = Alpha({b}, **options)")
                 if chosen.gated:
                     w.line(f"self.activation{k + 1} = Activation({b}, **options)")
             last = net.channels[-1]
@@ -177,24 +178,61 @@ def write_metanet(w: Writer, net: MetaNet, chosen: Activations) -> None:
                 w.line(f"self.readout = InvariantReadout({last}, {net.outputs}, **options)")
             else:
                 w.line(f"self.readout = EquivariantReadout({last}, **options)")
-        _write_forward(w, net, chosen, len(steps), first)
+        _write_forward(w, net, chosen, alpha=alpha)
+        if alpha:
+            _write_alpha_distances(w, net, chosen)
 
 
-def _write_forward(w: Writer, net: MetaNet, chosen: Activations, count: int, first: int) -> None:
+def _write_forward(w: Writer, net: MetaNet, chosen: Activations, *, alpha: bool) -> None:
     result = "Tensor" if net.outputs else "dict[str, Tensor]"
-    shape = "[B, *shape]" if first == 1 else f"[B, *shape, {first}]"
     gives = f"[B, {net.outputs}]" if net.outputs else "[B, *shape], by parameter name"
     w.line()
     w.line(f"def forward(self, theta: dict[str, Tensor]) -> {result}:")
     with w.indent():
-        w.line(f'"""Weights {shape}, by parameter name, to {gives}."""')
-        like = "next(self.readout.parameters())"
-        if first == 1:
-            w.line(f"theta = _check(theta, None, {like})")
-            w.line("x = {name: theta[name].unsqueeze(-1) for name in SHAPES}")
-        else:
-            w.line(f"x = _check(theta, {first}, {like})")
-        for k in range(count):
-            inner = f"self.linear{k + 1}(x)"
-            w.line(f"x = self.activation{k + 1}({inner})" if chosen.gated else f"x = activate({inner})")
+        w.line(f'"""Weights {_input_shape(net)}, by parameter name, to {gives}."""')
+        _write_input(w, net)
+        for k in range(1, len(net.channels)):
+            inner = f"self.linear{k}(x)"
+            inner = f"self.alpha{k}({inner})" if alpha else inner
+            w.line(f"x = {_activated_layer(k, inner, chosen)}")
         w.line("return self.readout(x)")
+
+
+def _write_alpha_distances(w: Writer, net: MetaNet, chosen: Activations) -> None:
+    w.line()
+    w.line("@torch.no_grad()")
+    w.call(
+        "def alpha_distances(",
+        ["self", "theta: dict[str, Tensor]"],
+        ") -> dict[str, dict[str, tuple[float, float, float]]]:",
+    )
+    with w.indent():
+        w.line(
+            '"""How far alpha is from the identity: least, mean and largest |g - 1|, by layer and factor."""'
+        )
+        _write_input(w, net)
+        w.line("found = {}")
+        for k in range(1, len(net.channels)):
+            w.line(f"x = self.linear{k}(x)")
+            w.line(f'found["linear{k}"] = self.alpha{k}.distances(x)')
+            if k < len(net.channels) - 1:
+                w.line(f"x = {_activated_layer(k, f'self.alpha{k}(x)', chosen)}")
+        w.line("return found")
+
+
+def _input_shape(net: MetaNet) -> str:
+    return "[B, *shape]" if net.channels[0] == 1 else f"[B, *shape, {net.channels[0]}]"
+
+
+def _write_input(w: Writer, net: MetaNet) -> None:
+    """Check the weights, and give them a channel axis if there is one channel."""
+    like = "next(self.readout.parameters())"
+    if net.channels[0] == 1:
+        w.line(f"theta = _check(theta, None, {like})")
+        w.line("x = {name: theta[name].unsqueeze(-1) for name in SHAPES}")
+    else:
+        w.line(f"x = _check(theta, {net.channels[0]}, {like})")
+
+
+def _activated_layer(k: int, inner: str, chosen: Activations) -> str:
+    return f"self.activation{k}({inner})" if chosen.gated else f"activate({inner})"

@@ -76,13 +76,13 @@ def _uses(spec: Spec, p: Param, character: Character) -> list[Use]:
     """One use for every axis of the parameter that carries the character."""
     name, k = character
     return [
-        Use(p.name, axis.charges[k], _along(spec, p, position))
+        Use(p.name, axis.charges[k], axes_along(spec, p, position))
         for position, axis in enumerate(p.axes)
         if axis.space == name and axis.charges[k]
     ]
 
 
-def _along(spec: Spec, p: Param, position: int) -> tuple[int, ...]:
+def axes_along(spec: Spec, p: Param, position: int) -> tuple[int, ...]:
     """The axes that a character on one axis depends on: its ancestors, and itself on an index space."""
     chain = [] if spec.space[p.axes[position].space].is_vector else [position]
     parent = p.axes[position].parent

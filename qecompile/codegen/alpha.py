@@ -1,0 +1,185 @@
+"""The class `Alpha` of an emitted file: a group element computed from features, and its action on them.
+
+`plan/alpha.py` decides what is computed. A group element is a dict by factor: numbers [B, *indices, C],
+matrices [B, C, *indices, n, n]; C is 1 and left out of matrices where all channels share the element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qecompile.codegen.alpha_covariant import (
+    BOUNDED,
+    COMPRESS,
+    write_covariant_elements,
+    write_covariant_init,
+)
+from qecompile.codegen.alpha_raw import element_shape, write_raw_elements, write_raw_init, write_statistics
+from qecompile.codegen.gauge import place
+from qecompile.codegen.writer import LETTERS, Variables, Writer
+from qecompile.identifiers import Names
+from qecompile.plan.alpha import AlphaPlan, Factor, Move
+from qecompile.plan.invariants import InvariantPlan
+from qecompile.spec import Param
+
+SUMMARY = {
+    "shared": "one group element, from statistics of all tensors, for every channel",
+    "independent": "a group element for every channel, from statistics of that channel",
+    "covariant": "a group element for every channel, which is conjugated as the group acts",
+}
+
+SPREAD = '''
+def _spread(x: Tensor) -> tuple[float, float, float]:
+    """The least, the mean and the largest entry."""
+    return x.min().item(), x.mean().item(), x.max().item()
+'''
+
+
+def write_alpha(w: Writer, plan: AlphaPlan, inv: InvariantPlan, variables: Variables) -> None:
+    """The statistics, the action and the class."""
+    if plan.family != "covariant":
+        write_statistics(w, plan)
+    if any(m.features is not None for m in plan.maps):
+        w.block(COMPRESS)
+    if any(m.matrix is not None and m.factor.word != "linear" for m in plan.maps):
+        w.block(BOUNDED)
+    w.block(SPREAD)
+    _write_move(w, plan, variables)
+    w.line()
+    w.line()
+    w.line("class Alpha(nn.Module):")
+    with w.indent():
+        w.line(f'"""An alpha-map, `{plan.family}`: {SUMMARY[plan.family]}.')
+        w.line()
+        w.lines(describe(plan))
+        w.line('"""')
+        names = factor_names(plan)
+        if plan.family == "covariant":
+            write_covariant_init(w, plan, inv, variables, names)
+            write_covariant_elements(w, plan, inv, variables, names)
+        else:
+            write_raw_init(w, plan, names)
+            write_raw_elements(w, plan, variables, names)
+        _write_forward(w, plan)
+        _write_distances(w, plan)
+
+
+def describe(plan: AlphaPlan) -> list[str]:
+    """What the element is on every factor, and which factors stay the identity."""
+    lines = []
+    for f in plan.factors:
+        lines.append(f"{f.label}: {_formula(f, plan)}.")
+    for label in plan.idle:
+        lines.append(f"{label}: the identity; no features of degree one or two give a covariant map.")
+    return lines
+
+
+def _formula(f: Factor, plan: AlphaPlan) -> str:
+    e = f"{plan.epsilon:g}"
+    raw = plan.family != "covariant"
+    if not f.is_matrix:
+        return f"1 + {e} sin(gamma), positive"
+    if f.word == "linear":
+        return f"I + {e} sin({'Gamma' if raw else 'gamma) E'}{')' if raw else ''}, invertible"
+    if raw:
+        return f"the Cayley transform of {e} (sin(Gamma) - sin(Gamma)^T), a rotation"
+    return f"the Cayley transform of {e} sin(gamma) K, K skew, a rotation"
+
+
+def factor_names(plan: AlphaPlan) -> dict[str, str]:
+    """A name for every factor, by label; all that is called after it has a prefix."""
+    names = Names()
+    return {f.label: names.fresh(f.label) for f in plan.factors}
+
+
+# The action
+
+
+def _write_move(w: Writer, plan: AlphaPlan, variables: Variables) -> None:
+    names = factor_names(plan)
+    w.line()
+    w.line()
+    w.line("def move(x: dict[str, Tensor], g: dict[str, Tensor]) -> dict[str, Tensor]:")
+    with w.indent():
+        w.line(
+            '"""Act with a group element: numbers to the power of each charge, matrices on vector axes."""'
+        )
+        for f in plan.factors:
+            name = names[f.label]
+            w.commented(f'{_variable(f, name)} = g["{f.label}"]', element_shape(f, plan, variables))
+            if any(m.contra for m in f.moves):
+                w.line(f"dual_{name} = torch.linalg.inv(matrix_{name}).mT")
+        items = []
+        for p in variables.spec.parameters:
+            turned = _write_contracted(w, p, plan, names, f"moved_{variables.of[p.name]}")
+            items.append(f'"{p.name}": {turned}{_multiplied(p, plan, names)}')
+        w.call("return {", items, "}")
+
+
+def _variable(f: Factor, name: str) -> str:
+    return f"matrix_{name}" if f.is_matrix else f"scale_{name}"
+
+
+def _moves_of(
+    p: Param, plan: AlphaPlan, names: dict[str, str], *, matrix: bool
+) -> Iterator[tuple[str, Move]]:
+    """How the factors of one kind act on a parameter, with the name of each."""
+    for f in plan.factors:
+        if f.is_matrix == matrix:
+            yield from ((names[f.label], m) for m in f.moves if m.param == p.name)
+
+
+def _write_contracted(w: Writer, p: Param, plan: AlphaPlan, names: dict[str, str], variable: str) -> str:
+    """Apply the matrices that act on a parameter, one by one; gives the variable with the result."""
+    text = f'x["{p.name}"]'
+    for name, m in _moves_of(p, plan, names, matrix=True):
+        w.line(f"{variable} = {_contracted(text, p, m, name, plan)}")
+        text = variable
+    return text
+
+
+def _contracted(text: str, p: Param, m: Move, name: str, plan: AlphaPlan) -> str:
+    letters = LETTERS[: len(p.axes)]
+    new = LETTERS[len(p.axes)]
+    old = letters[m.axis]
+    copies = "".join(letters[k] for k in m.along)
+    channel = "" if plan.family == "shared" else "c"
+    matrix = f"dual_{name}" if m.contra else f"matrix_{name}"
+    equation = f"b{channel}{copies}{new}{old},b{letters}c->b{letters.replace(old, new)}c"
+    return f'torch.einsum("{equation}", {matrix}, {text})'
+
+
+def _multiplied(p: Param, plan: AlphaPlan, names: dict[str, str]) -> str:
+    """The numbers that multiply and divide a parameter's features."""
+    text = ""
+    for name, m in _moves_of(p, plan, names, matrix=False):
+        factor = f"scale_{name}" + place(m.along, len(p.axes))
+        power = "" if abs(m.charge) == 1 else f"**{abs(m.charge)}"
+        text += f" {'*' if m.charge > 0 else '/'} {factor}{power}"
+    return text
+
+
+# The methods that every family has
+
+
+def _write_forward(w: Writer, plan: AlphaPlan) -> None:
+    w.line()
+    w.line("def forward(self, x: dict[str, Tensor]) -> dict[str, Tensor]:")
+    with w.indent():
+        w.line('"""Features [B, *shape, channels], moved by the group element that they give."""')
+        w.line("return move(x, self.elements(x))")
+
+
+def _write_distances(w: Writer, plan: AlphaPlan) -> None:
+    w.line()
+    w.line("def distances(self, x: dict[str, Tensor]) -> dict[str, tuple[float, float, float]]:")
+    with w.indent():
+        w.line('"""How far the element is from the identity: least, mean and largest |g - 1| by factor."""')
+        w.line("g = self.elements(x)")
+        items = []
+        for f in plan.factors:
+            gap = f'(g["{f.label}"] - 1).abs()'
+            if f.is_matrix:
+                gap = f'torch.linalg.matrix_norm(g["{f.label}"] - self.eye_{f.size})'
+            items.append(f'"{f.label}": _spread({gap})')
+        w.call("return {", items, "}")
