@@ -63,11 +63,12 @@ STAGES = {
         below="errors spec basis plan",
     ),
     "codegen": Stage(
-        "codegen codegen.runtime codegen.writer codegen.reduce codegen.expand "
+        "codegen codegen.runtime codegen.blocks codegen.writer codegen.reduce codegen.expand "
         "codegen.variance codegen.initialise codegen.linear codegen.gauge codegen.invariant "
         "codegen.alpha_raw codegen.alpha_covariant codegen.alpha codegen.network codegen.emit",
         below="errors spec alpha activations basis plan schedule",
     ),
+    "liveness": Stage("liveness", below="spec orbit activations plan"),
     "loading": Stage("loading", below=""),
     # checkpoint files
     "checkpoints": Stage(
@@ -90,7 +91,7 @@ STAGES = {
         "verify.rules.diagonals verify.rules.indexing verify.rules.pointwise verify.rules.combining "
         "verify.rules.choosing verify.rules.contracting verify.rules.reducing verify.rules.normalising "
         "verify.rules.filling verify.rules.linalg verify.rules.table verify.infer "
-        "verify.export verify.trace verify.claims verify.sample",
+        "verify.export verify.trace verify.claims verify.sample verify.running verify.equivariance",
         below="errors spec groups basis",
     ),
     # on top
@@ -101,7 +102,9 @@ STAGES = {
         below="errors spec resolve format orbit basis checks loading checkpoints pipeline public",
     ),
     # beside the command: for pytest
-    "testing": Stage("pytest_plugin", below="errors spec syntax values resolve basis checks pipeline public"),
+    "testing": Stage(
+        "pytest_plugin testing", below="errors spec syntax values resolve basis checks verify pipeline public"
+    ),
     # beside the command: for editors
     "lsp": Stage(
         "lsp lsp.group_words lsp.declared lsp.analysis lsp.occurrences lsp.hover lsp.completion lsp.protocol "
@@ -120,6 +123,9 @@ USES_TORCH = {
     "verify.trace",
     "verify.claims",
     "verify.sample",
+    "verify.running",
+    "verify.equivariance",
+    "testing",
     "checkpoints.safetensors_file",
     "checkpoints.torch_file",
     "checkpoints.reading",

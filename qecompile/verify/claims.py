@@ -25,11 +25,16 @@ class ClaimError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One output: its name, its value, and the parameter whose type it has; None if it is invariant."""
+    """One output: where it stands, its value, and the parameter whose type it has; None if it is invariant."""
 
-    label: str
+    path: tuple[str | int, ...]
     value: object
     param: Param | None
+
+    @property
+    def label(self) -> str:
+        """The name of the output."""
+        return ".".join(map(str, self.path))
 
     def __str__(self) -> str:
         name = f"output `{self.label}`" if self.label else "the output"
@@ -76,7 +81,7 @@ def read_claims(
                 f"output `{label}` does not have the name of a parameter: say which type it has, with "
                 f"output_types={{{label!r}: {next(iter(spec.params), '')!r}}} or the like"
             )
-        found.append(Claim(label, value, spec.params[name] if isinstance(name, str) else None))
+        found.append(Claim(keys, value, spec.params[name] if isinstance(name, str) else None))
     if named:
         raise ClaimError(f"there is no output `{next(iter(named))}`; there are {[c.label for c in found]}")
     if not found:
@@ -84,7 +89,7 @@ def read_claims(
     return tuple(found)
 
 
-def _leaves(value: object, keys: tuple[object, ...]) -> Iterator[tuple[tuple[object, ...], object]]:
+def _leaves(value: object, keys: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], object]]:
     if isinstance(value, (torch.Tensor, Ref)):
         yield keys, value
     elif isinstance(value, Mapping):

@@ -61,7 +61,7 @@ def export(module: nn.Module, examples: tuple[object, ...]) -> ExportedProgram:
     """
     try:
         with eval_mode(module), _quiet(), torch.enable_grad():  # without, torch.nn takes fused shortcuts
-            fakes = _fake(examples, _device(module))
+            fakes = _fake(examples, device_of(module))
             program: ExportedProgram = torch.export.export(module, fakes, strict=False)
             functional: ExportedProgram = program.run_decompositions({})
             return functional
@@ -102,7 +102,8 @@ def differs_in_training(module: nn.Module) -> bool:
     return any(part.training and isinstance(part, HAS_MODES) for part in module.modules())
 
 
-def _device(module: nn.Module) -> torch.device:
+def device_of(module: nn.Module) -> torch.device:
+    """Where the first tensor of a module is; the CPU if it has none."""
     tensors = [*module.parameters(), *module.buffers()]
     return tensors[0].device if tensors else torch.device("cpu")
 
@@ -144,7 +145,7 @@ def _blame(mistake: Exception) -> str:
 
 def ours(path: str) -> bool:
     """Whether a file belongs to torch or to the tracer."""
-    return path.startswith((TORCH, HERE, "<"))
+    return path.startswith((TORCH, HERE, "<string", "<frozen", "<eval_with_key"))
 
 
 def place(path: str, line: int) -> str:

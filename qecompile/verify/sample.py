@@ -27,6 +27,7 @@ from qecompile.verify.claims import Claim, ClaimError
 
 Layout = str  # "last": [B, *shape, C]; "first": [B, C, *shape]
 MAGNITUDES = (1.0, 1e-3, 1e2)
+TOGETHER = "all factors together"
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 2e-3}
 
 
@@ -160,7 +161,7 @@ def factors(group: Group, seed: int, scale: float = 1.0) -> Iterator[tuple[str, 
             yield names[-1], Element({**identity, space.name: _replaced(identity[space.name], k, moving)})
             whole[space.name] = _replaced(whole[space.name], k, moving)
     if len(names) > 1:
-        yield "all factors together", Element(whole)
+        yield TOGETHER, Element(whole)
 
 
 def _drawn(
