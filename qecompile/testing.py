@@ -1,9 +1,9 @@
 """For your own tests: is a module equivariant under the group of a spec?
 
 `assert_equivariant` and `assert_invariant` measure it on random weights and group elements, factor by factor
-of the group, in float32 and float64. `prove_equivariant` proves it for all weights and elements, by types, and
-takes the same options. All of them raise an `AssertionError` that says which symmetry is broken and in which
-output, or which operation of the module cannot be typed and in which line.
+of the group, in float32 and float64. `prove_equivariant` proves it for all weights and elements, by types,
+and takes the same options. All of them raise an `AssertionError` that says which symmetry is broken and in
+which output, or which operation of the module cannot be typed and in which line.
 
     from qecompile.testing import assert_equivariant, prove_equivariant
 

@@ -25,7 +25,7 @@ class ClaimError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One output: where it stands, its value, and the parameter whose type it has; None if it is invariant."""
+    """One output: where it stands, its value, and the parameter whose type it has; None if invariant."""
 
     path: tuple[str | int, ...]
     value: object
