@@ -9,7 +9,18 @@ from collections.abc import Sequence
 
 from qecompile.codegen.reduce import epsilon_size
 from qecompile.codegen.writer import LETTERS, Variables, Writer
-from qecompile.schedule.nodes import Decode, ExpandOp, Group, Insert, Mix, OnDiagonal, Part, Slice, Sum
+from qecompile.schedule.nodes import (
+    Decode,
+    ExpandOp,
+    Group,
+    Insert,
+    Mix,
+    OnDiagonal,
+    Part,
+    Product,
+    Slice,
+    Sum,
+)
 
 
 def write_expand(w: Writer, ops: Sequence[ExpandOp], variables: Variables) -> dict[str, str]:
@@ -82,7 +93,10 @@ def _define(w: Writer, name: str, call: str) -> None:
 
 def _write_sum(w: Writer, op: Sum) -> None:
     name, parts = op.out.name, [_part(p) for p in op.parts]
-    if not op.covers:  # at tiny sizes the identity may be another diagram
+    if op.product is not None:
+        factors = [_source(op.product), f"self.weight_{op.product.type.name}"]
+        w.call(f"{name} = _mix(", [*factors, *parts], ")")
+    elif not op.covers:  # at tiny sizes the identity may be another diagram
         w.line(f"{name} = {_zeros(op)}")
         _write_added(w, name, parts)
     elif len(parts) > 1:
@@ -93,6 +107,13 @@ def _write_sum(w: Writer, op: Sum) -> None:
     for term in op.diagonals:
         view, expression = _on_diagonal(name, len(op.out.dims), term)
         w.call(f"{view}.add_(", [expression], ")")
+
+
+def _source(product: Product) -> str:
+    """The input of a type with its dimensions as the target has them."""
+    places = [k + 1 for k in product.order]
+    moved = "" if places == sorted(places) else f".permute({', '.join(map(str, (0, *places, -1)))})"
+    return product.source + moved
 
 
 def _write_added(w: Writer, name: str, terms: list[str]) -> None:

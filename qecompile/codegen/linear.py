@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from qecompile.codegen.blocks import BY_BLOCKS, MIX
 from qecompile.codegen.expand import write_expand
 from qecompile.codegen.initialise import repeated, write_reset
 from qecompile.codegen.reduce import epsilon_names, labels, reduce_constants
 from qecompile.codegen.writer import LETTERS, Variables, Writer, times_c
 from qecompile.plan.nodes import Plan, PlanType, Side
-from qecompile.schedule.nodes import Mix
+from qecompile.schedule.nodes import ExpandOp, Mix, Sum
 from qecompile.schedule.passes import schedule_layer
 
 
 def write_linear(w: Writer, plan: Plan, variables: Variables) -> None:
     """The class, its initialisation and its forward."""
+    ops = schedule_layer(plan, variables.spec, labels(plan, variables)).expand
+    if any(isinstance(op, Sum) and op.product for op in ops):
+        w.helper(BY_BLOCKS)
+        w.helper(MIX)
     for t in plan.types:
         _write_mask(w, t)
     w.line()
@@ -33,7 +40,7 @@ def write_linear(w: Writer, plan: Plan, variables: Variables) -> None:
         w.line("def extra_repr(self) -> str:")
         w.line('    """What `print` shows."""')
         w.line('    return f"{self.in_channels}, {self.out_channels}, bias={self.bias is not None}"')
-        _write_forward(w, plan, variables)
+        _write_forward(w, plan, ops, variables)
 
 
 def _write_mask(w: Writer, t: PlanType) -> None:
@@ -140,7 +147,7 @@ def write_constants(w: Writer, plan: Plan, variables: Variables, sides: tuple[st
         w.line(f'self.register_buffer("{name}", {made})')
 
 
-def _write_forward(w: Writer, plan: Plan, variables: Variables) -> None:
+def _write_forward(w: Writer, plan: Plan, ops: Sequence[ExpandOp], variables: Variables) -> None:
     w.line()
     w.line("def forward(self, x: dict[str, Tensor]) -> dict[str, Tensor]:")
     with w.indent():
@@ -152,7 +159,6 @@ def _write_forward(w: Writer, plan: Plan, variables: Variables) -> None:
         arguments = ["x", *(f"self.{c}" for c in reduce_constants(plan, variables))]
         write_unpacked(w, names, f"reduce_features({', '.join(arguments)})")
         w.line()
-        ops = schedule_layer(plan, variables.spec, labels(plan, variables)).expand
         for op in ops:
             if isinstance(op, Mix):
                 _write_mix(w, op, plan, variables)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from qecompile.codegen.blocks import BY_BLOCKS, MEAN
 from qecompile.codegen.writer import LETTERS, Variables, Writer, times_c
 from qecompile.plan.nodes import Epsilon, Plan, Side
 from qecompile.schedule.nodes import Contract, Encode, Gather, Load, Mean, Row, Value
@@ -36,13 +37,16 @@ def labels(plan: Plan, variables: Variables) -> Labels:
 
 def write_reduce(w: Writer, name: str, plan: Plan, variables: Variables) -> None:
     """The function that computes the input of every type of the plan."""
+    ops = schedule_reduce(plan, variables.spec, labels(plan, variables)).reduce
+    if any(isinstance(op, Mean) and op.streams for op in ops):
+        w.helper(BY_BLOCKS)
+        w.helper(MEAN)
     arguments = ["x: dict[str, Tensor]", *(f"{c}: Tensor" for c in reduce_constants(plan, variables))]
     w.line()
     w.line()
     w.call(f"def {name}(", arguments, ") -> tuple[Tensor, ...]:")
     with w.indent():
         w.line('"""What each intermediate type reads: means, traces and diagonals of every tensor."""')
-        ops = schedule_reduce(plan, variables.spec, labels(plan, variables)).reduce
         known: dict[str, Value] = {}
         for op in ops:
             if not isinstance(op, Gather):
@@ -92,6 +96,8 @@ def _expression(op: Load | Contract | Encode | Mean, known: Mapping[str, Value],
             return _contraction(op, known[source])
         case Encode(source=source, dim=k):
             return _encoding(known[source], k, variables)
+        case Mean(source=source, over=(k,), streams=True):
+            return f"_mean({source}, {k + 1})"
         case Mean(source=source, over=over):
             places = tuple(k + 1 for k in over)
             return f"{source}.mean({places[0] if len(places) == 1 else places})"

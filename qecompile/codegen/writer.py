@@ -19,6 +19,7 @@ class Writer:
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._depth = 0
+        self._helpers: set[str] = set()
 
     def line(self, text: str = "") -> None:
         """Add one line at the current indentation."""
@@ -40,6 +41,12 @@ class Writer:
     def block(self, text: str) -> None:
         """Add a ready piece of source, as it stands, between two blank lines."""
         self._lines += ["", "", *text.strip("\n").split("\n")]
+
+    def helper(self, text: str) -> None:
+        """Add a ready piece of source, unless it is there already."""
+        if text not in self._helpers:
+            self._helpers.add(text)
+            self.block(text)
 
     @contextmanager
     def indent(self) -> Iterator[None]:

@@ -85,12 +85,16 @@ class Encode:
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """The mean of `source` over the dimensions `over`; the others keep their order."""
+    """The mean of `source` over the dimensions `over`; the others keep their order.
+
+    `streams` says that the source is larger than a cache, and is to be read at the speed of memory.
+    """
 
     out: Value
     source: str
     param: str
     over: tuple[int, ...]
+    streams: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,9 @@ from qecompile.schedule.rewrite import (
     accumulate_in_place,
     fold_small_parts,
     merge_equal_ops,
+    multiply_onto_sums,
     name_values,
+    stream_large_means,
     take_means_of_means,
 )
 from qecompile.spec import Spec
@@ -64,7 +66,8 @@ OPTIMISE = (
     Pass("means-of-means", take_means_of_means, repeated_op),
     Pass("fold-small-parts", fold_small_parts),
     Pass("accumulate-in-place", accumulate_in_place, stored_sum),
-    # Pass("multiply-onto-sums", multiply_onto_sums),
+    Pass("multiply-onto-sums", multiply_onto_sums),
+    Pass("stream-large-means", stream_large_means),
 )
 
 

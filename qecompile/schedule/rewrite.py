@@ -32,6 +32,9 @@ from qecompile.schedule.nodes import (
     walk,
 )
 
+WORTH_BLOCKS = 1 << 10
+"""Entries of a parameter, for one channel, from which on it is worth a lowering of its own."""
+
 AnyOp = TypeVar("AnyOp", ReduceOp, ExpandOp)
 Reader = TypeVar("Reader", Row, Slice, Contract, Encode, Mean)
 
@@ -163,7 +166,7 @@ def multiply_onto_sums(s: Schedule) -> Schedule:
 
     y_a_b = mix x_a_b; W = y_a_b + row{a} + col{b}   becomes   W = x_a_b @ weight + row{a} + col{b}:
     the product is never stored by itself, and the small parts are written while a tile is in cache. Done
-    where every reader of the type's output is such a sum, has one such product, and adds something to it.
+    where every reader of the type's output is such a sum, of a large target.
     """
     mixes = {op.out.name: op for op in s.expand if isinstance(op, Mix)}
     readers: dict[str, list[Sum | None]] = {name: [] for name in mixes}
@@ -202,7 +205,8 @@ def _reads(op: ExpandOp, mixes: Mapping[str, Mix]) -> list[tuple[str, bool]]:
 
 def _is_full(op: Sum, p: Part) -> bool:
     """Whether a part is a whole type's output and varies along every axis."""
-    return p.slice.whole and not p.slice.split and len(p.slice.groups) == len(op.out.dims)
+    covers = p.slice.whole and not p.slice.split and len(p.slice.groups) == len(op.out.dims)
+    return covers and op.out.entries >= WORTH_BLOCKS
 
 
 def _is_dense(mix: Mix) -> bool:
@@ -219,6 +223,20 @@ def _with_product(op: Sum, fused: set[str], mixes: Mapping[str, Mix]) -> Sum:
     order = tuple(sorted(range(len(groups)), key=lambda k: groups[k]))
     product = Product(mix.source or "", order, mix.type)
     return replace(op, parts=tuple(p for p in op.parts if p is not full), product=product)
+
+
+def stream_large_means(s: Schedule) -> Schedule:
+    """Read large parameters at the speed of memory where a mean over one of their axes is taken."""
+    large = {op.out.name for op in s.reduce if isinstance(op, Load) and op.out.entries >= WORTH_BLOCKS}
+    return replace(
+        s,
+        reduce=tuple(
+            replace(op, streams=True)
+            if isinstance(op, Mean) and op.source in large and len(op.over) == 1
+            else op
+            for op in s.reduce
+        ),
+    )
 
 
 def name_values(

@@ -63,8 +63,9 @@ def _right_side(op: Op) -> str:
             return f"contract {s} by {', '.join(words)}"
         case Encode(source=s, out=out, dim=k):
             return f"encode {s} over {out.dims[k].space} by {out.dims[k].size} codes"
-        case Mean(source=s, over=over):
-            return f"mean {s} over dim {', '.join(str(k) for k in over)}"
+        case Mean(source=s, over=over, streams=streams):
+            dims = ", ".join(map(str, over))
+            return f"mean {s} over dim {dims}{' in one stream' if streams else ''}"
         case Gather(rows=rows):
             return f"gather {' | '.join(_row(r) for r in rows)}"
         case Mix(source=s, type=t, bias=bias, rank=rank):
