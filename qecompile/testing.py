@@ -23,7 +23,7 @@ from torch import Tensor
 
 from qecompile.pipeline import load
 from qecompile.spec import Spec
-from qecompile.verify.claims import ClaimError, Output, read_claims
+from qecompile.verify.claims import ClaimError, MisshapenError, Output, read_claims
 from qecompile.verify.equivariance import Verdict, check_module
 from qecompile.verify.export import Adapted, device_of
 from qecompile.verify.running import as_function
@@ -76,7 +76,7 @@ def assert_equivariant(
             network (variances, say).
 
     Raises:
-        AssertionError: a gap is larger than accepted, or NaN.
+        AssertionError: a gap is larger than accepted, or NaN, or an output has the wrong shape.
         ClaimError: it is not clear what is claimed.
     """
     __tracebackhide__ = True
@@ -97,7 +97,10 @@ def assert_equivariant(
             seed=seed,
             draw=weights,
         )
-        broken = [gap for gap in gaps if not gap.size <= limit]
+        try:
+            broken = [gap for gap in gaps if not gap.size <= limit]
+        except MisshapenError as mistake:
+            raise AssertionError(str(mistake)) from None
         if broken:
             raise AssertionError(_report(wanted, broken, limit))
 

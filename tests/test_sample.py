@@ -12,7 +12,7 @@ from torch import Tensor
 import qecompile as qe
 from qecompile.groups import Group
 from qecompile.spec import Spec
-from qecompile.verify.claims import ClaimError, read_claims
+from qecompile.verify.claims import ClaimError, MisshapenError, read_claims
 from qecompile.verify.sample import Gap, factors, measure
 
 MLP = qe.parse("""
@@ -227,5 +227,7 @@ def test_an_unclear_claim_is_refused(outputs: object, options: dict[str, object]
 
 
 def test_an_output_of_the_wrong_shape_is_refused() -> None:
-    with pytest.raises(ClaimError, match=r"`b1` of shape \[2, 3\] cannot be of type b1: expected \[B, 4\]"):
+    with pytest.raises(
+        MisshapenError, match=r"`b1` of shape \[2, 3\] cannot be of type b1: expected \[B, 4\]"
+    ):
         gaps(MLP, lambda theta: {"b1": theta["W1"].sum(1)})

@@ -119,6 +119,12 @@ def test_weights_may_be_drawn_by_the_caller() -> None:
         assert_invariant(spec, normalised)
 
 
+@pytest.mark.parametrize("tool", TOOLS)
+def test_an_output_of_the_wrong_shape_fails(tool: Callable[..., object]) -> None:
+    with pytest.raises(AssertionError, match=r"b1.*\[.*3\]"):
+        tool(MLP, lambda theta: {"b1": theta["W1"].mean(1)})
+
+
 def test_the_module_stays_as_it_was() -> None:
     module = nn.Sequential(nn.Linear(6, 6, bias=False), nn.Dropout(0.5))
     before = module[0].weight.clone()

@@ -20,7 +20,11 @@ Output = Literal["equivariant", "invariant"]
 
 
 class ClaimError(ValueError):
-    """It is not clear what is claimed, or the outputs cannot be what is claimed."""
+    """It is not clear what is claimed."""
+
+
+class MisshapenError(ValueError):
+    """An output does not have the shape of what it should be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from qecompile.verify.claims import Claim, Output, read_claims
 from qecompile.verify.export import Adapted, device_of
 from qecompile.verify.graph import Graph, Ref, Untraceable
 from qecompile.verify.infer import Inference, Refusal, Step, infer, tensor_type
+from qecompile.verify.refused import Refused
 from qecompile.verify.running import as_function
 from qecompile.verify.sample import Gap, measure
 from qecompile.verify.trace import trace
@@ -116,8 +117,7 @@ def check_module(
         notes = graph.notes
         found = _infer(spec, graph, claims, layout)
     except Untraceable as mistake:
-        help = "see `qecompile.verify.trace` for what can be traced"
-        refusal = Refusal("", "trace", "trace", mistake.reason, help, source=mistake.source)
+        refusal = Refusal("module", "trace", "trace", mistake.reason, source=mistake.source)
         found, claims = Inference(False, "refused", (), refusal=refusal), ()
     counterexample = None
     if not found.ok and search and sum(map(prod, shapes.values())) * 2 <= MOST_NUMBERS:
@@ -154,12 +154,25 @@ def _infer(spec: Spec, graph: Graph, claims: tuple[Claim, ...], layout: str) -> 
     last = layout == "last"
     given = {i.name: tensor_type(spec, str(i.path[0]), i.shape, last) for i in graph.inputs}
     shapes = {i.name: i.shape for i in graph.inputs} | {op.name: op.shape for op in graph.ops}
-    wanted = {
-        claim.path: tensor_type(spec, claim.param.name, shapes[claim.value.name], last)
-        for claim in claims
-        if claim.param and isinstance(claim.value, Ref)
-    }
+    shapes |= graph.parameters
+    shapes |= {n: tuple(t.shape) for n, t in {**graph.buffers, **graph.constants}.items() if t is not None}
+    wanted = {}
+    for claim in claims:
+        if claim.param and isinstance(claim.value, Ref):
+            try:
+                wanted[claim.path] = tensor_type(spec, claim.param.name, shapes[claim.value.name], last)
+            except Refused as mistake:
+                refusal = _at_output(graph, claim.value.name, f"{claim}, but {mistake.reason}")
+                return Inference(False, "refused", (), refusal=refusal)
     return infer(graph, given, wanted)
+
+
+def _at_output(graph: Graph, name: str, reason: str) -> Refusal:
+    """A refusal of what an output is, at the operation that made it."""
+    op = next((op for op in graph.ops if op.name == name), None)
+    if op is None:
+        return Refusal(name, "output", "claim", reason)
+    return Refusal(name, op.target, "claim", reason, source=op.source, module=op.module)
 
 
 # --- counterexamples --------------------------------------------------------------------------------------

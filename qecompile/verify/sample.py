@@ -23,7 +23,7 @@ from torch import Tensor
 from qecompile.group_elements import Element, Part
 from qecompile.groups import Group
 from qecompile.spec import Param, Space, Spec
-from qecompile.verify.claims import Claim, ClaimError
+from qecompile.verify.claims import Claim, MisshapenError
 
 Layout = str  # "last": [B, *shape, C]; "first": [B, C, *shape]
 MAGNITUDES = (1.0, 1e-3, 1e2)
@@ -94,7 +94,7 @@ def measure(
         draw: weights [2, ...] for a seed; normal ones by default.
 
     Raises:
-        ClaimError: the shape of an output is not that of its parameter.
+        MisshapenError: the shape of an output is not that of its parameter.
     """
     group = Group(spec)
     for trial in range(seed, seed + trials):
@@ -109,7 +109,7 @@ def measure(
                 if one.param:
                     expected = move(group, g, one.param, expected, layout, one.label)
                 if found.shape != expected.shape:
-                    raise ClaimError(f"{one}, but its shape depends on the numbers: {list(found.shape)}")
+                    raise MisshapenError(f"{one}, but its shape depends on the numbers: {list(found.shape)}")
                 size, at = _gap(found, expected, floor)
                 yield Gap(factor, str(one), size, at, _entry(found, at), _entry(expected, at), dtype, trial)
 
@@ -203,7 +203,7 @@ def move(group: Group, g: Element, param: Param, x: Tensor, layout: Layout, labe
     if more < 0 or tuple(shape) != param.shape:
         wanted = ["B", *(["C"] if layout == "first" and more else []), *param.shape]
         wanted += ["C"] if layout == "last" and more else []
-        raise ClaimError(
+        raise MisshapenError(
             f"`{label}` of shape {list(x.shape)} cannot be of type {param.name}: expected "
             f"[{', '.join(map(str, wanted))}]"
         )
