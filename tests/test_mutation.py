@@ -1,0 +1,91 @@
+"""Mistakes in emitted modules are refused, correct rewrites accepted: a sample of `python tests/mutation`.
+
+The whole table is docs/mutation.md. What draws the mutants is tested here too: a generator that makes no
+mistakes, or takes a harmless one for a mistake, would prove nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+import pytest
+from mutation.campaign import draw, original
+from mutation.effect import Crashed, changed_parts
+from mutation.law import broken_parts
+from mutation.operators import OPERATORS
+from mutation.operators.base import values
+from mutation.rewrites import REWRITES
+from mutation.source import distinct
+from mutation.variants import VARIANTS, Variant
+
+BY_NAME = {variant.name: variant for variant in VARIANTS}
+FEW = [
+    BY_NAME[name]
+    for name in (
+        "mlp/equal",
+        "rnn/equal",
+        "rotations/golden",
+        "mha/covariant",
+        "rotations/shared",
+        "mlp/shared",
+    )
+]
+
+
+@pytest.fixture(params=FEW, ids=lambda variant: variant.name)
+def variant(request: pytest.FixtureRequest) -> Variant:
+    return request.param
+
+
+# --- the generator ------------------------------------------------------------------------------------
+
+
+def test_every_spec_is_mutated_at_two_sizes(root):
+    specs = {path.stem for path in (root / "specs").glob("*.sym")}
+    assert {f"{spec}/{sizes}" for spec in specs for sizes in ("different", "equal")} <= {*BY_NAME}
+
+
+def test_every_operator_finds_a_place():
+    modules = [original(v)[0] for v in FEW]
+    idle = [o.name for o in OPERATORS if not any(next(o.propose(m), None) for m in modules)]
+    assert idle == []
+
+
+def test_a_mutant_differs_in_one_statement(variant):
+    module, _ = original(variant)
+    for operator in OPERATORS:
+        for change in list(distinct(operator.propose(module)))[:2]:
+            lines = difflib.ndiff(module.text.splitlines(), module.apply(change).splitlines())
+            new = [line for line in lines if line.startswith("+ ")]
+            assert 1 <= len(new) <= max(4, len(change.edits)), change
+
+
+def test_original_modules_keep_their_law_and_do_not_change(variant):
+    _, reference = original(variant)
+    assert changed_parts(variant.source, reference) == ()
+    assert broken_parts(variant, variant.source, tuple(reference.outputs)) == ()
+
+
+@pytest.mark.parametrize("harmless", ["{}.detach()", "{}.clone()", "{} * 1.0", "{}.flip(0).flip(0)"])
+def test_what_changes_nothing_is_not_counted(variant, harmless):
+    module, reference = original(variant)
+    for scope, node in list(values(module))[:40:4]:
+        change = module.change(scope, node, harmless.format(f"({module.segment(node)})"))
+        assert changed_parts(module.apply(change), reference) == (), change
+
+
+def test_a_module_that_does_not_run_is_no_mutant(variant):
+    _, reference = original(variant)
+    with pytest.raises(Crashed, match="AttributeError"):
+        changed_parts(
+            variant.source.replace("x @ self.", "x @ self.no_").replace(" @ self.w", " @ self.no_w"),
+            reference,
+        )
+
+
+def test_rewrites_keep_the_function(variant):
+    module, reference = original(variant)
+    texts = {r.name: r.apply(module) for r in REWRITES}
+    done = {name: text for name, text in texts.items() if text is not None and text != variant.source}
+    assert len(done) >= 15
+    assert {name: changed_parts(text, reference) for name, text in done.items()} == dict.fromkeys(done, ())
