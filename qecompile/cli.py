@@ -15,6 +15,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,7 @@ from qecompile.errors import Collector, Diagnostic, SymError
 from qecompile.format_report import FormatReport
 from qecompile.formatter import Formatted, format_file
 from qecompile.loading import write_source
+from qecompile.plan_report import PlanReport
 from qecompile.report import BuildReport, CheckReport, DeriveReport, Report, class_names
 from qecompile.spec import Spec
 from qecompile.tables import Block, render
@@ -137,12 +139,17 @@ def build(
     metanet: Annotated[
         str | None, typer.Option(metavar="NAME", help="which `metanet` block to build, if there are several")
     ] = None,
+    print_plan: Annotated[
+        bool, typer.Option("--print-plan", help="show each operation of the layer, with its cost")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write the layers and networks of FILE as one Python file."""
     loaded = _load(file, define, spec)
     source = pipeline.generate(loaded, metanet)
     report = BuildReport(loaded, str(output), class_names(source), pipeline.count_parameters(loaded, metanet))
+    if print_plan:
+        report = replace(report, plan=PlanReport(pipeline.plan_layer(loaded, metanet)))
     if not as_json:
         _show(report, as_json)  # before writing: a count may be a reason to stop
     _write(source, output, file)

@@ -19,9 +19,13 @@ from qecompile import basis, checks, resolve
 from qecompile.arguments import Argument
 from qecompile.basis import Basis
 from qecompile.checks import Result
-from qecompile.codegen.emit import emit_source, parameter_counts
+from qecompile.codegen.emit import design, emit_source, parameter_counts
+from qecompile.codegen.reduce import labels
+from qecompile.codegen.writer import Variables
 from qecompile.errors import Collector, SymError, fail
 from qecompile.loading import import_source, write_source
+from qecompile.schedule.nodes import Schedule
+from qecompile.schedule.passes import schedule_layer
 from qecompile.spec import Spec
 
 MOST_WEIGHTS = 10**12
@@ -110,6 +114,16 @@ def placed_at_network(spec: Spec, metanet: str | None) -> Iterator[None]:
         name = metanet if metanet is not None or len(places) != 1 else next(iter(places))
         place = places.get(name) if name is not None else None
         raise SymError([d if d.span else replace(d, span=place) for d in refused.diagnostics]) from refused
+
+
+def plan_layer(spec: Spec, metanet: str | None = None) -> Schedule:
+    """The operations of the layer that `generate` writes, in order.
+
+    Raises:
+        SymError: see `generate`.
+    """
+    plan = design(spec, metanet).plan
+    return schedule_layer(plan, spec, labels(plan, Variables(spec)))
 
 
 def generate(spec: Spec, metanet: str | None = None) -> str:

@@ -17,6 +17,7 @@ from qecompile.checkpoint_report import match_blocks, match_json
 from qecompile.checkpoints.matching import Match
 from qecompile.checks import Result
 from qecompile.orbit import continuous_dim, factors
+from qecompile.plan_report import PlanReport
 from qecompile.spec import Axis, Param, Space, Spec
 from qecompile.tables import Block, Table
 
@@ -167,6 +168,7 @@ class BuildReport:
     classes: tuple[str, ...]
     parameters: Mapping[str, int]
     kernels: tuple[str, ...] = ()
+    plan: PlanReport | None = None
 
     @property
     def ok(self) -> bool:
@@ -181,6 +183,7 @@ class BuildReport:
             "kernels": list(self.kernels),
             "parameters": self.parameters["MetaNet"],
             "parts": {name: count for name, count in self.parameters.items() if name != "MetaNet"},
+            **({"plan": self.plan.to_json()} if self.plan else {}),
         }
 
     def blocks(self) -> Iterable[Block]:
@@ -191,6 +194,7 @@ class BuildReport:
             ("part", "weights"),
             tuple((name, str(count)) for name, count in self.parameters.items()),
         )
+        yield from self.plan.blocks() if self.plan else ()
         yield f"writing {self.output}"
 
 

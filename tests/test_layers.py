@@ -59,7 +59,7 @@ STAGES = {
     ),
     "schedule": Stage(
         "schedule schedule.nodes schedule.lower schedule.text schedule.check schedule.rewrite "
-        "schedule.passes schedule.interpret",
+        "schedule.passes schedule.interpret schedule.cost",
         below="errors spec basis plan",
     ),
     "codegen": Stage(
@@ -95,11 +95,11 @@ STAGES = {
         below="errors spec groups basis",
     ),
     # on top
-    "pipeline": Stage("pipeline", below="errors spec values resolve basis checks codegen loading"),
+    "pipeline": Stage("pipeline", below="errors spec values resolve basis checks schedule codegen loading"),
     "public": Stage("__init__", below="errors groups checkpoints pipeline"),
     "commands": Stage(
-        "tables console checkpoint_report report format_report cli __main__",
-        below="errors spec resolve format orbit basis checks loading checkpoints pipeline public",
+        "tables console plan_report checkpoint_report report format_report cli __main__",
+        below="errors spec resolve format orbit basis checks schedule loading checkpoints pipeline public",
     ),
     # beside the command: for pytest
     "testing": Stage(

@@ -1,16 +1,16 @@
 """Schedules as text: one readable line an operation.
 
-    W1_by_a0 = mean W1 over a1                                      [a0, C]
-    y_a1     = mix x_a1 by weight_a1                                [a1, 3 n]
-    W1       = x_a1_a0 @ weight_a1_a0 + y_a0[0:1]{a0} + (...){a1}   [a1, a0, n]
+    W1_by_a0 = mean W1 over dim 0
+    y_a1     = x_a1 @ weight_a1
+    W1       = x_a1_a0 @ weight_a1_a0 + y_a0 along 1 + (y_a1[0:1] + y_scalar[0:1] along none) along 0
 
-`y_a1[0:1]` are channels 0 to 1 of y_a1, in multiples of n; `{a1}` the axes that a summand varies along, by
-their positions in the target where a space occurs twice.
+`y_a1[0:1]` are channels 0 to 1 of y_a1, in multiples of n; `along 1` says that a summand varies only along
+axis 1 of its target and is broadcast along the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from qecompile.schedule.nodes import (
     Contract,
@@ -34,7 +34,7 @@ from qecompile.schedule.nodes import (
 
 def show(op: Op) -> str:
     """One operation, without the dimensions of what it gives."""
-    return f"{op.out.name} = {_right_side(op)}"
+    return f"{op.out.name} = {show_operation(op)}"
 
 
 def show_value(value: Value) -> str:
@@ -49,11 +49,12 @@ def show_schedule(s: Schedule) -> str:
     for title, ops in (("reduce", s.reduce), ("expand", s.expand)):
         if ops:
             width = max(len(op.out.name) for op in ops)
-            lines += [f"{title}", *(f"  {op.out.name:{width}} = {_right_side(op)}" for op in ops)]
+            lines += [f"{title}", *(f"  {op.out.name:{width}} = {show_operation(op)}" for op in ops)]
     return "\n".join(lines)
 
 
-def _right_side(op: Op) -> str:
+def show_operation(op: Op) -> str:
+    """What one operation computes."""
     match op:
         case Load(param=param):
             return f"load {param}"
@@ -92,7 +93,7 @@ def _sum(op: Sum) -> str:
 def _part(part: Part, count: int) -> str:
     mine = part.slice.groups
     text = " + ".join([_slice(part.slice), *(_part(inner, len(mine)) for inner in part.inner)])
-    axes = "" if len(mine) == count else f" over {_numbers(sorted(k for g in mine for k in g)) or 'all'}"
+    axes = "" if len(mine) == count else f" along {_numbers(sorted(k for g in mine for k in g)) or 'none'}"
     return f"({text}){axes}" if part.inner else text + axes
 
 
@@ -113,9 +114,3 @@ def _dim(d: Dim) -> str:
 
 def _numbers(group: Iterable[int]) -> str:
     return " ".join(str(k) for k in group)
-
-
-def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells as lines, cells in columns."""
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))] if rows else []
-    return ["  ".join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
