@@ -64,6 +64,19 @@ def test_an_operation_tells_its_line_and_its_module() -> None:
     assert "self.mix(rows)" in linear.source  # not a line of torch
 
 
+def helper(x: Tensor) -> Tensor:
+    return x.sinh()
+
+
+def test_lines_in_helper_functions_are_found() -> None:
+    class Calls(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return helper(x)
+
+    (op,) = trace(Calls(), X, pack=lambda x: x).ops
+    assert op.source.endswith("return x.sinh()")
+
+
 def test_changes_in_place_become_functional() -> None:
     def diagonal(x: Tensor) -> Tensor:
         y = x.new_zeros(3, 4, 5, 5)
@@ -184,6 +197,7 @@ def test_einops_is_seen_through() -> None:
         lambda x: einops.einsum(einops.rearrange(x, "b n c -> b c n"), x, "b c n, b n d -> b c d"), X
     )
     assert targets(graph) == ["aten.permute.default", "aten.einsum.default"]
+    assert all("einops.rearrange(x" in op.source for op in graph.ops)
 
 
 # --- refusals ---------------------------------------------------------------------------------------------

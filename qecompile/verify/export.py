@@ -18,17 +18,20 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import ExportedProgram
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
+from torch.fx.proxy import TracerBase
 from torch.utils import _pytree as pytree
 
 from qecompile.verify.graph import Untraceable
 
 TORCH = os.path.dirname(os.path.abspath(torch.__file__))
+EINOPS = f"{os.sep}einops{os.sep}"
 HERE = os.path.dirname(os.path.abspath(__file__))
 TALKATIVE = ("torch.fx.experimental.symbolic_shapes", "torch._subclasses.fake_tensor")
 HAS_MODES = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
@@ -60,7 +63,7 @@ def export(module: nn.Module, examples: tuple[object, ...]) -> ExportedProgram:
         Untraceable: the module branches on numbers, leaves torch or fails.
     """
     try:
-        with eval_mode(module), _quiet(), torch.enable_grad():  # without, torch.nn takes fused shortcuts
+        with eval_mode(module), _quiet(), _whole_stacks(), torch.enable_grad():  # else fused shortcuts
             fakes = _fake(examples, device_of(module))
             program: ExportedProgram = torch.export.export(module, fakes, strict=False)
             functional: ExportedProgram = program.run_decompositions({})
@@ -95,6 +98,29 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextmanager
+def _whole_stacks() -> Iterator[None]:
+    """Let an operation remember all lines of the user's code that led to it, not only those in `forward`.
+
+    This is a detail of torch that may change; without it, lines in helper functions are not found.
+    """
+    name = "_filter_traceback_frames"
+    if not hasattr(TracerBase, name):
+        yield
+        return
+    with patch.object(TracerBase, name, lambda _, stack: _user_frames(stack)):
+        yield
+
+
+def _user_frames(stack: traceback.StackSummary) -> traceback.StackSummary:
+    """What the user's code called: the frames behind the adapter that belong to nobody else."""
+    frames = list(stack)
+    start = max(
+        (k for k, f in enumerate(frames) if f.filename == __file__ and f.name == "forward"), default=-1
+    )
+    return traceback.StackSummary.from_list([f for f in frames[start + 1 :] if not ours(f.filename)])
 
 
 def differs_in_training(module: nn.Module) -> bool:
@@ -144,8 +170,8 @@ def _blame(mistake: Exception) -> str:
 
 
 def ours(path: str) -> bool:
-    """Whether a file belongs to torch or to the tracer."""
-    return path.startswith((TORCH, HERE, "<string", "<frozen", "<eval_with_key"))
+    """Whether a file belongs to the tracer, or to a library in whose terms users write."""
+    return path.startswith((TORCH, HERE, "<string", "<frozen", "<eval_with_key")) or EINOPS in path
 
 
 def place(path: str, line: int) -> str:
