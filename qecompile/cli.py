@@ -22,6 +22,8 @@ from typing import Annotated
 import typer
 
 from qecompile import __version__, pipeline, resolve
+from qecompile.alpha_report import AlphaReport
+from qecompile.bench_report import BenchReport
 from qecompile.checkpoint_report import ActReport
 from qecompile.checkpoints.contents import check_form, read_entries
 from qecompile.checkpoints.matching import match
@@ -34,20 +36,19 @@ from qecompile.formatter import Formatted, format_file
 from qecompile.loading import write_source
 from qecompile.plan_report import PlanReport
 from qecompile.report import BuildReport, CheckReport, DeriveReport, Report, class_names
+from qecompile.schedule.cost import Sizes
 from qecompile.spec import Spec
 from qecompile.tables import Block, render
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 OUR_FAULT, UNWRITABLE, INTERRUPTED, NO_READER = 70, 74, 130, 141
 
-BUILT = "`check`, `derive`, `build`, `fmt` and `act`"
+BUILT = "`check`, `derive`, `alpha`, `build`, `bench`, `fmt` and `act`"
 LATER = {
-    "alpha": "valid alpha-maps and whether they are live",
     "prove": "prove completeness and equivariance",
     "audit": "compare the group with the network's real symmetry",
     "infer": "write a spec from a torch module",
     "explain": "draw the spec as an HTML page",
-    "bench": "time the emitted layer",
 }
 
 CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]
@@ -131,6 +132,21 @@ def derive(file: File, define: Defines = None, spec: SpecName = None, as_json: J
 
 
 @app.command()
+def alpha(
+    file: File,
+    define: Defines = None,
+    spec: SpecName = None,
+    metanet: Annotated[
+        str | None, typer.Option(metavar="NAME", help="which `metanet` block to judge, if there are several")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print the alpha-maps that the group allows, and whether the declared one can matter."""
+    loaded = _load(file, define, spec)
+    _show(AlphaReport(loaded, pipeline.judge_alpha(loaded, metanet)), as_json)
+
+
+@app.command()
 def build(
     file: File,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT.py", help="the file to write")],
@@ -148,6 +164,8 @@ def build(
     loaded = _load(file, define, spec)
     source = pipeline.generate(loaded, metanet)
     report = BuildReport(loaded, str(output), class_names(source), pipeline.count_parameters(loaded, metanet))
+    if warnings := pipeline.warn_of_dead_alpha(loaded, metanet):
+        tell(_rendered(warnings))
     if print_plan:
         report = replace(report, plan=PlanReport(pipeline.plan_layer(loaded, metanet)))
     if not as_json:
@@ -241,6 +259,41 @@ def _keep_apart(written: Path, *others: Path | None) -> None:
         if other is not None and os.path.realpath(written) == os.path.realpath(other):
             message = f"{quote(str(written))} stands for two files"
             raise SymError([Diagnostic("QE951", message, help="choose another name")])
+
+
+@app.command()
+def bench(
+    file: File,
+    batch: Annotated[int, typer.Option(min=1, help="how many networks at a time")] = 8,
+    channels: Annotated[
+        tuple[int, int], typer.Option(min=1, metavar="IN OUT", help="channels of the layer")
+    ] = (16, 16),
+    rounds: Annotated[int, typer.Option(min=1, help="how often each run is timed")] = 12,
+    define: Defines = None,
+    spec: SpecName = None,
+    metanet: Annotated[
+        str | None, typer.Option(metavar="NAME", help="whose layer to time, if there are several `metanet`")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Time the layer of FILE on one thread, against a copy and a matrix product."""
+    loaded = _load(file, define, spec)
+    pipeline.plan_layer(loaded, metanet)  # what is refused is refused here, with its place
+    from qecompile import benchmark  # with torch, which other commands do without
+
+    benchmark.require_memory(loaded, Sizes(batch, *channels))
+    figures = benchmark.measure_apart(
+        {
+            "file": str(file),
+            "spec": spec,
+            "metanet": metanet,
+            "arguments": resolve.parse_arguments(define or []),
+            "batch": batch,
+            "channels": channels,
+            "rounds": rounds,
+        }
+    )
+    _show(BenchReport(figures), as_json)
 
 
 def _announce(name: str, purpose: str) -> None:

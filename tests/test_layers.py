@@ -50,7 +50,6 @@ STAGES = {
     # Spec -> group elements, basis
     "groups": Stage("group_elements group_action groups", below="spec"),
     "basis": Stage("diagrams signature invariants basis", below="errors spec"),
-    "checks": Stage("checks", below="errors spec orbit basis"),
     # Basis -> source text -> module
     "plan": Stage(
         "factor plan plan.nodes plan.layout plan.mask plan.dual plan.gauge plan.build plan.codes "
@@ -68,7 +67,10 @@ STAGES = {
         "codegen.alpha_raw codegen.alpha_covariant codegen.alpha codegen.network codegen.emit",
         below="errors spec alpha activations basis plan schedule",
     ),
-    "liveness": Stage("liveness", below="spec orbit activations plan"),
+    "liveness": Stage(
+        "scalings liveness judgement", below="errors spec activations orbit alpha plan codegen"
+    ),
+    "checks": Stage("checks", below="errors spec orbit basis liveness"),
     "loading": Stage("loading", below=""),
     # checkpoint files
     "checkpoints": Stage(
@@ -95,15 +97,25 @@ STAGES = {
         below="errors spec groups basis",
     ),
     # on top
-    "pipeline": Stage("pipeline", below="errors spec values resolve basis checks schedule codegen loading"),
+    "pipeline": Stage(
+        "pipeline", below="errors spec values resolve basis liveness checks schedule codegen loading"
+    ),
     "public": Stage("__init__", below="errors groups checkpoints pipeline"),
     "commands": Stage(
-        "tables console plan_report checkpoint_report report format_report cli __main__",
-        below="errors spec resolve format orbit basis checks schedule loading checkpoints pipeline public",
+        "tables console plan_report bench_report benchmark checkpoint_report report alpha_report format_report cli "
+        "__main__",
+        below="errors spec resolve format orbit basis liveness checks schedule loading checkpoints pipeline "
+        "public",
     ),
     # beside the command: for pytest
     "testing": Stage(
         "pytest_plugin testing", below="errors spec syntax values resolve basis checks verify pipeline public"
+    ),
+    # beside everything: the checker of certificates imports nothing of the compiler
+    "recheck": Stage(
+        "recheck recheck.values recheck.elaborate recheck.nullity recheck.diagrams recheck.obligations "
+        "recheck.elements recheck.source recheck.emitted recheck.command recheck.__main__",
+        below="",
     ),
     # beside the command: for editors
     "lsp": Stage(
@@ -113,6 +125,7 @@ STAGES = {
     ),
 }
 USES_TORCH = {
+    "benchmark",
     "group_elements",
     "group_action",
     "groups",
@@ -131,6 +144,9 @@ USES_TORCH = {
     "checkpoints.reading",
     "checkpoints.elements",
     "checkpoints.acting",
+    "recheck.elements",
+    "recheck.source",
+    "recheck.emitted",
 }
 
 FILES = sorted(PACKAGE.rglob("*.py"))

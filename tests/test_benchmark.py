@@ -1,0 +1,90 @@
+"""Benchmarks: that they run, count and report. No test depends on how long anything takes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from benchmarks.cpu import GOALS, goal_table, measured_goals
+from qecompile import cli
+from qecompile.bench_report import BenchReport
+from qecompile.benchmark import alternate, measure_layer, peak_bytes, require_memory
+from qecompile.errors import SymError
+from qecompile.resolve import parse
+from qecompile.schedule.cost import Sizes
+from qecompile.tables import render
+
+TINY = "spec tiny { space a = 3 : permute  space b = 4 : permute  param W : b <- a  param v : b }"
+FIGURES = {
+    "spec": "s",
+    "threads": 1,
+    "torch": "2",
+    "batch": 8,
+    "channels": [16, 16],
+    "milliseconds": {
+        "copy": 2.0,
+        "product": 4.0,
+        "forward": 5.0,
+        "product, trained": 10.0,
+        "forward + backward": 15.0,
+    },
+    "spread": dict.fromkeys(("copy", "product", "forward", "product, trained", "forward + backward"), 1.1),
+    "extra_memory": {"forward": 0.04, "forward + backward": 0.2},
+    "floor": {"forward": 2.0, "forward + backward": 5.0},
+    "prediction": {"forward": 6.0, "forward + backward": 14.0},
+}
+
+
+def test_runs_take_turns() -> None:
+    order: list[str] = []
+    timings = alternate({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, rounds=2)
+    assert "".join(order) == "ababab"  # the first round warms up
+    assert [len(t.seconds) for t in timings.values()] == [2, 2]
+    assert timings["a"].spread >= 1
+
+
+def test_peak_memory_counts_what_is_freed_again() -> None:
+    def run() -> torch.Tensor:
+        return (torch.ones(1000) + torch.ones(1000)).sum()
+
+    assert 3 * 4000 <= peak_bytes(run) < 4 * 4000
+
+
+def test_other_runs_join_the_rounds() -> None:
+    calls: list[int] = []
+    found = measure_layer(parse(TINY), Sizes(2, 3, 4), 2, others={"mine": lambda: calls.append(1)})
+    assert len(calls) == 3
+    assert list(found["milliseconds"])[-1] == "mine"
+    assert found["output_bytes"] == 4 * 2 * 4 * (12 + 4)
+    assert found["prediction"]["forward"] > found["floor"]["forward"] > 0
+
+
+def test_the_report_has_ratios_floor_and_prediction() -> None:
+    lines = render(BenchReport(FIGURES).blocks()).splitlines()
+    row = next(line for line in lines if line.strip().startswith("forward + backward"))
+    assert row.split()[3:] == ["15.00", "1.10", "7.50", "1.50", "5.00", "14.00"]
+
+
+def test_goals_that_are_missed_or_not_measured_are_told() -> None:
+    values = [value for *_, value in measured_goals(FIGURES)]
+    assert values == [2.5, 1.5, 0.04, 0.2, None, None]
+    verdicts = [row[-1] for row in goal_table(FIGURES).rows]
+    assert verdicts == ["met", "met", "met", "missed", "", ""]
+    assert len(GOALS) == len(verdicts)
+
+
+def test_the_command(tmp_path, capsys) -> None:
+    (tmp_path / "tiny.sym").write_text(TINY)
+    command = ["bench", str(tmp_path / "tiny.sym"), "--batch", "2", "--channels", "3", "4", "--rounds", "1"]
+    assert cli.main([*command, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["channels"] == [3, 4]
+    assert figures["threads"] == 1
+    assert set(figures["floor"]) == set(figures["prediction"]) == set(figures["extra_memory"])
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(SymError, match="GiB"):
+        require_memory(parse(TINY), Sizes(10**12, 16, 16))
