@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from qecompile import pipeline
-from qecompile.errors import Diagnostic, SymError
+from qecompile.errors import Diagnostic, IRError, SymError
 from qecompile.schedule.cost import Machine, Sizes, costs, floor, total
 from qecompile.schedule.nodes import Schedule
 from qecompile.spec import Spec
@@ -202,7 +202,9 @@ def require_memory(spec: Spec, sizes: Sizes) -> None:
 def measure_apart(arguments: Mapping[str, object]) -> dict[str, object]:
     """Run `main` in a process of its own, with one thread and a settled allocator."""
     command = [sys.executable, "-m", "qecompile.benchmark", json.dumps(arguments)]
-    done = subprocess.run(command, env=settled_environment(), stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, env=settled_environment(), capture_output=True, text=True, check=False)
+    if done.returncode:  # the profiler talks on standard error even if all is well
+        raise IRError(f"the measuring process failed:\n{done.stderr}")
     found: dict[str, object] = json.loads(done.stdout)
     return found
 

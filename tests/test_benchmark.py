@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from benchmarks.cpu import GOALS, goal_table, measured_goals
+from benchmarks.scaling import Point, exponents, measure, whole_specs
 from qecompile import cli
 from qecompile.bench_report import BenchReport
 from qecompile.benchmark import alternate, measure_layer, peak_bytes, require_memory
@@ -88,3 +89,28 @@ def test_the_command(tmp_path, capsys) -> None:
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(SymError, match="GiB"):
         require_memory(parse(TINY), Sizes(10**12, 16, 16))
+
+
+# --- growth ----------------------------------------------------------------------------------------------
+
+
+def test_a_point_of_a_sweep() -> None:
+    point = measure("width", 8, (8, 8), Sizes(1, 2, 2), rounds=1)
+    assert point.weights == 8 * 8 + 8
+    assert min(point.derive, point.build, point.forward, point.train, point.memory) > 0
+
+
+def test_exponents_are_taken_in_weights_along_width_and_depth() -> None:
+    """Time as the square of the width is linear in the weights; along channels it is not."""
+    points = [
+        Point(sweep, n, n * n, 1.0, 1.0, 1e-3 * n * n, 1e-3 * n, n * n)
+        for sweep in ("width", "channels")
+        for n in (16, 32, 64, 128)
+    ]
+    rows = {row[0]: row[1:] for row in exponents(points).rows}
+    assert rows["width 16 to 128"] == ("0.00", "0.00", "1.00", "0.50", "1.00")
+    assert rows["channels 16 to 128"] == ("0.00", "0.00", "2.00", "1.00", "2.00")
+
+
+def test_whole_specs_stand_beside_their_goals() -> None:
+    assert [row[0] for row in whole_specs(quick=True).rows] == ["bert", "llama"]
