@@ -92,7 +92,8 @@ STAGES = {
         "verify.rules verify.rules.call verify.rules.movement verify.rules.picking verify.rules.joining "
         "verify.rules.diagonals verify.rules.indexing verify.rules.pointwise verify.rules.combining "
         "verify.rules.choosing verify.rules.contracting verify.rules.reducing verify.rules.normalising "
-        "verify.rules.filling verify.rules.linalg verify.rules.table verify.infer "
+        "verify.rules.filling verify.rules.linalg verify.rules.table verify.laws verify.steps verify.raw "
+        "verify.cocycle verify.orbit_claim verify.infer "
         "verify.export verify.trace verify.claims verify.sample verify.running verify.equivariance",
         below="errors spec groups basis",
     ),

@@ -3,110 +3,34 @@
 Takes a `Graph`, the types of its inputs and the laws that its outputs are said to obey; gives an `Inference`.
 Every operation is typed by its rule (`rules/table.py`), in order; the list of typed operations is a proof of
 the claim. An operation without a rule is refused, whatever its value is used for. An operation whose rule
-does not apply gives a *raw* value, of which nothing is known; it is refused if it matters for an output.
+does not apply gives a *raw* value, of which nothing is known (`raw.py`); it is refused if it matters for an
+output, unless it acts as an element of the group (`cocycle.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from qecompile.spec import Spec
+from qecompile.verify.cocycle import apply_raw
 from qecompile.verify.facts import constant_type
 from qecompile.verify.graph import Graph, Op, Ref
+from qecompile.verify.laws import check_invariant, tensor_type
+from qecompile.verify.orbit_claim import describe_cocycle
+from qecompile.verify.raw import Raw, new_raw, raw_parts, raw_result
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, base_name
 from qecompile.verify.rules.table import RULES
-from qecompile.verify.types import Type, param_type, weight_type
-from qecompile.verify.unify import add
+from qecompile.verify.steps import Inference, Path, Refusal, Step
+from qecompile.verify.types import Type, weight_type
 
-Path = tuple[str | int, ...]
+__all__ = ["Inference", "Path", "Refusal", "Step", "infer", "tensor_type"]
 
-
-@dataclass(frozen=True)
-class Step:
-    """One line of a proof: an operation, its rule and the type of its result."""
-
-    name: str
-    target: str
-    rule: str
-    type: str
-    source: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.type}  by {self.rule}"
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why there is no proof: the operation, its rule, the types it met, and what to do.
-
-    For an output that does not obey the law that was claimed, `rule` is `claim`, and the operation is the one
-    that made the output.
-    """
-
-    name: str
-    target: str
-    rule: str
-    reason: str
-    help: str = ""
-    operands: tuple[str, ...] = ()
-    source: str = ""
-    module: str = ""
-
-    def __str__(self) -> str:
-        lines = [f"`{self.target}` ({self.name}) is refused by rule `{self.rule}`: {self.reason}"]
-        lines += [f"  operand {operand}" for operand in self.operands]
-        lines += [f"  at {self.source}"] if self.source else []
-        lines += [f"  in {self.module}"] if self.module else []
-        return "\n".join([*lines, *([f"  help: {self.help}"] if self.help else [])])
-
-
-@dataclass(frozen=True)
-class Raw:
-    """A value that obeys no law, and why."""
-
-    refusal: Refusal
-
-
-Value = Type | Raw
-
-
-@dataclass(frozen=True)
-class Inference:
-    """What was found.
-
-    Attributes:
-        ok: whether every output obeys the law that was claimed.
-        verdict: `equivariant`, `invariant`, `quasi-equivariant` or `refused`.
-        steps: the typed operations, in order: the proof.
-        outputs: the type of each output, by path, as far as they have one.
-        refusal: why not, if not.
-        cocycle: for a quasi-equivariant map, which alpha moves what.
-    """
-
-    ok: bool
-    verdict: str
-    steps: tuple[Step, ...]
-    outputs: Mapping[Path, Type] = field(default_factory=dict)
-    refusal: Refusal | None = None
-    cocycle: str = "strict"
-
-
-def tensor_type(spec: Spec, param: str, shape: tuple[int, ...], channels_last: bool = True) -> Type:
-    """The type of a tensor [batch, *axes, *channels] (or [batch, *channels, *axes]) of a parameter."""
-    p = spec.params[param]
-    extra = len(shape) - 1 - len(p.axes)
-    channels = shape[1 + len(p.axes) :] if channels_last else shape[1 : 1 + extra]
-    if extra < 0 or shape != (
-        (shape[0], *p.shape, *channels) if channels_last else (shape[0], *channels, *p.shape)
-    ):
-        raise Refused(f"a tensor of shape {list(shape)} is no {param}, which has shape [batch, {p.shape}]")
-    return param_type(spec, p, shape[0], channels, channels_last)
+BLIND = frozenset("zeros_like ones_like full_like new_zeros new_ones new_full fill zero".split())
+Value = Type | Raw | tuple[Type | Raw, ...]
 
 
 def infer(graph: Graph, inputs: Mapping[str, Type], wanted: Mapping[Path, Type] | None = None) -> Inference:
@@ -118,224 +42,230 @@ def infer(graph: Graph, inputs: Mapping[str, Type], wanted: Mapping[Path, Type] 
         wanted: the types that the outputs should have, by path (keys and positions); an output that is not
             named must be invariant.
     """
-    return _Engine(graph, inputs).run(wanted or {})
+    engine = _Engine(graph, inputs)
+    for op in graph.ops:
+        if base_name(op.target) != "getitem" and base_name(op.target) not in RULES:
+            return Inference(False, "refused", tuple(engine.steps), refusal=engine.without_rule(op))
+        engine.type_op(op)
+    return _judge(engine, wanted or {})
 
 
 class _Engine:
-    """One inference. Values and value numbers by name; equal numbers are equal values."""
+    """One inference: values and value numbers by name. Equal numbers mean equal values."""
 
     def __init__(self, graph: Graph, inputs: Mapping[str, Type]) -> None:
         self.graph = graph
-        self.values: dict[str, Any] = dict(inputs)
-        self.numbers = {name: name for name in (*inputs, *graph.parameters)}
+        self.known = {n: t for n, t in {**graph.buffers, **graph.constants}.items() if t is not None}
+        self.values: dict[str, Value] = dict(inputs)
+        self.values |= {name: weight_type(shape) for name, shape in graph.parameters.items()}
+        self.values |= {name: constant_type(value) for name, value in self.known.items()}
+        self.numbers = {name: name for name in (*self.values, *graph.buffers)}
         self.made: dict[object, str] = {}
         self.calls: dict[str, Call] = {}
         self.steps: list[Step] = []
-        for name, shape in graph.parameters.items():
-            self.values[name] = weight_type(shape)
-        for name, value in {**graph.buffers, **graph.constants}.items():
-            if value is not None:
-                self.values[name] = constant_type(value)
-            self.numbers[name] = name
-
-    def run(self, wanted: Mapping[Path, Type]) -> Inference:
-        """Type all operations, then the outputs."""
-        for op in self.graph.ops:
-            name = base_name(op.target)
-            if name != "getitem" and name not in RULES:
-                return Inference(False, "refused", tuple(self.steps), {}, self.without_rule(op))
-            self.type_op(op)
-        found: dict[Path, Type] = {}
-        refusal: Refusal | None = None
-        for path, ref in _leaves(self.graph.outputs):
-            value = self.values.get(ref.name)
-            if isinstance(value, Type):
-                found[path] = value
-            if refusal is None:
-                refusal = self.judge(path, ref, value, wanted.get(path))
-        if refusal is not None:
-            return Inference(False, "refused", tuple(self.steps), found, refusal)
-        verdict = "equivariant" if wanted else "invariant"
-        return Inference(True, verdict, tuple(self.steps), found)
-
-    # --- operations ---------------------------------------------------------------------------------------
 
     def type_op(self, op: Op) -> None:
         """Give the result of one operation its value and its number."""
-        key = (op.target, self.numbered(op.args), self.numbered(tuple(sorted(op.kwargs.items()))))
-        self.numbers[op.name] = self.made.setdefault(_hashable(key), op.name)
+        key = op.target, self.numbered(op.args), self.numbered(tuple(sorted(op.kwargs.items())))
+        number = self.numbers[op.name] = self.made.setdefault(repr(key), op.name)
         if base_name(op.target) == "getitem":
-            parts, k = self.values[op.args[0].name], op.args[1]  # type: ignore[attr-defined]
-            self.values[op.name] = parts if isinstance(parts, Raw) else parts[k]
+            self.values[op.name] = self.part(op)
             return
-        call = self.call(op)
-        rule = RULES[call.name]
-        raw = next(iter(self.raw_arguments(op)), None)
-        if raw is not None and call.name not in FRESH:
-            self.values[op.name] = raw
-            return
-        self.calls[op.name] = call
+        call = self.calls[op.name] = self.call(op)
+        raw = next((v for v in _flat(call.given) if isinstance(v, Raw)), None)
         try:
-            result = rule.apply(call)
+            if raw is not None and call.name not in BLIND:
+                value, rule = self.from_raw(call, raw, number)
+            else:
+                value, rule = self.by_rule(call, number)
         except Refused as mistake:
-            self.values[op.name] = Raw(self.refusal(op, rule.name, mistake))
-            return
-        parts = result if isinstance(result, tuple) else (result,)
-        values = tuple(
-            Raw(self.refusal(op, rule.name, part)) if isinstance(part, Refused) else part for part in parts
-        )
-        self.values[op.name] = values if isinstance(result, tuple) else values[0]
-        shown = "; ".join(str(v) for v in values if isinstance(v, Type))
-        self.steps.append(Step(op.name, op.target, rule.name, shown, op.source))
-        self.check_shapes(op, values, isinstance(result, tuple))
+            rule = "alpha" if raw is not None else RULES[call.name].name
+            value = self.lost(op, self.refusal(op, rule, mistake), number)
+        self.values[op.name] = value
+        shown = [str(v) for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, Type)]
+        if shown:
+            self.steps.append(Step(op.name, op.target, rule, "; ".join(shown), op.source))
 
-    def check_shapes(self, op: Op, values: tuple[Value, ...], several: bool) -> None:
-        """A rule that gives the wrong shape is a mistake of ours."""
-        shapes = op.parts if several else (op.shape,)
-        for value, shape in zip(values, shapes, strict=True):
-            if isinstance(value, Type) and value.shape != tuple(shape):
-                raise AssertionError(f"rule for {op} gives {value}, of shape {value.shape}, not {shape}")
+    def by_rule(self, call: Call, number: str) -> tuple[Value, str]:
+        """The value that the rule of an operation gives."""
+        rule = RULES[call.name]
+        result = rule.apply(call)
+        if isinstance(result, Type):
+            _check_shape(call.op, result, call.op.shape)
+            return result, rule.name
+        values: list[Type | Raw] = []
+        for k, (part, shape) in enumerate(zip(result, call.op.parts, strict=True)):
+            if isinstance(part, Refused):
+                values.append(new_raw(self.refusal(call.op, rule.name, part), f"{number}.{k}", shape))
+            else:
+                _check_shape(call.op, part, shape)
+                values.append(part)
+        return tuple(values), rule.name
+
+    def from_raw(self, call: Call, raw: Raw, number: str) -> tuple[Value, str]:
+        """The value of an operation with a raw argument: an action of alpha, or raw too."""
+        known = {
+            name: self.known[ref.name] for name, ref in _refs(self.named(call.op)) if ref.name in self.known
+        }
+        call = replace(
+            call,
+            bounds={
+                n: (float(t.min()), float(t.max()))
+                for n, t in known.items()
+                if t.numel() and not t.is_complex()
+            },
+            identities=frozenset(n for n, t in known.items() if _is_identity(t)),
+        )
+        typed = apply_raw(call)
+        if typed is not None:
+            return typed, "alpha"
+        return (raw_parts if call.op.parts else raw_result)(call, raw, number), ""
+
+    def lost(self, op: Op, refusal: Refusal, number: str) -> Value:
+        """Raw values, because a rule was refused."""
+        if op.parts:
+            return tuple(new_raw(refusal, f"{number}.{k}", shape) for k, shape in enumerate(op.parts))
+        return new_raw(refusal, number, op.shape)
+
+    def part(self, op: Op) -> Value:
+        """One of several results."""
+        source, k = op.args
+        assert isinstance(source, Ref)
+        assert isinstance(k, int)
+        whole = self.values[source.name]
+        assert isinstance(whole, tuple)
+        return whole[k]
+
+    # --- arguments ----------------------------------------------------------------------------------------
 
     def call(self, op: Op) -> Call:
         """The operation with its arguments by name."""
-        named = {**dict(zip(_argument_names(op.target), op.args, strict=False)), **op.kwargs}
-        given = {name: self.resolved(value) for name, value in named.items()}
-        numbers, origins, values = {}, {}, {}
-        for name, value in _refs_by_name(named):
-            numbers[name] = self.numbers[value.name]
-            if value.name in self.calls:
-                origins[name] = self.calls[value.name]
-            known = self.known(value.name)
-            if known is not None and not known.is_floating_point() and not known.is_complex():
-                values[name] = _places(known)
-        return Call(op, given, numbers, origins, values)
+        named = self.named(op)
+        refs = _refs(named)
+        return Call(
+            op,
+            {name: self.resolved(value) for name, value in named.items()},
+            numbers={name: self.numbers[ref.name] for name, ref in refs},
+            origins={name: self.calls[ref.name] for name, ref in refs if ref.name in self.calls},
+            values={
+                name: _places(self.known[ref.name])
+                for name, ref in refs
+                if ref.name in self.known and not self.known[ref.name].dtype.is_floating_point
+            },
+        )
 
-    def known(self, name: str) -> Tensor | None:
-        found = self.graph.constants.get(name)
-        return self.graph.buffers.get(name) if found is None else found
+    def named(self, op: Op) -> dict[str, object]:
+        """The arguments by their names in the operator's schema."""
+        library, name, overload = op.target.split(".")
+        operator = getattr(getattr(getattr(torch.ops, library), name), overload)
+        names = (argument.name for argument in operator._schema.arguments)
+        return {**dict(zip(names, op.args, strict=False)), **op.kwargs}
 
     def resolved(self, value: object) -> object:
-        """The same with types for refs."""
+        """The same with values for refs."""
         if isinstance(value, Ref):
             return self.values.get(value.name)
-        if isinstance(value, tuple):
-            return tuple(self.resolved(part) for part in value)
-        return value
+        return tuple(map(self.resolved, value)) if isinstance(value, tuple) else value
 
     def numbered(self, value: object) -> object:
         """The same with value numbers for refs."""
         if isinstance(value, Ref):
             return "%", self.numbers[value.name]
-        if isinstance(value, tuple):
-            return tuple(self.numbered(part) for part in value)
-        return value
-
-    def raw_arguments(self, op: Op) -> list[Raw]:
-        """The arguments that have no type."""
-        found = [self.values.get(ref.name) for _, ref in _refs_by_name({"a": op.args, **op.kwargs})]
-        return [value for value in found if isinstance(value, Raw)]
+        return tuple(map(self.numbered, value)) if isinstance(value, tuple) else value
 
     # --- refusals -----------------------------------------------------------------------------------------
 
     def refusal(self, op: Op, rule: str, why: Refused) -> Refusal:
         """A refusal with all that is known about the operation."""
         shown = []
-        for _, ref in _refs_by_name({"a": op.args, **op.kwargs}):
+        for _, ref in _refs({"": op.args, **op.kwargs}):
             value = self.values.get(ref.name)
-            shown.append(
-                f"{self.graph.labels.get(ref.name, ref.name)}: {value if isinstance(value, Type) else 'raw'}"
-            )
+            text = str(value) if isinstance(value, Type) else f"raw {list(getattr(value, 'shape', ()))}"
+            shown.append(f"{self.graph.labels.get(ref.name, ref.name)}: {text}")
         return Refusal(op.name, op.target, rule, why.reason, why.help, tuple(shown), op.source, op.module)
 
     def without_rule(self, op: Op) -> Refusal:
         """An operation that the table does not know."""
-        why = Refused(
-            f"there is no rule for `{base_name(op.target)}`",
-            "write it with operations of docs/rules.md, or add a rule",
-        )
-        return self.refusal(op, "none", why)
+        reason = f"there is no rule for `{base_name(op.target)}`"
+        return self.refusal(op, "none", Refused(reason, "write it with operations that docs/rules.md lists"))
 
-    def judge(self, path: Path, ref: Ref, value: object, wanted: Type | None) -> Refusal | None:
-        """Why an output does not obey its law, if it does not."""
+    def refused_output(self, ref: Ref, reason: str, help: str) -> Refusal:
+        """An output that does not obey its law; blamed on the operation that made it."""
+        op = next(
+            (op for op in self.graph.ops if op.name == ref.name), Op(ref.name, "input", (), {}, (), None)
+        )
+        shown = f"{ref.name}: {self.values[ref.name]}"
+        return Refusal(op.name, op.target, "claim", reason, help, (shown,), op.source, op.module)
+
+
+def _judge(engine: _Engine, wanted: Mapping[Path, Type]) -> Inference:
+    """Compare the outputs with what is claimed of them."""
+    found: dict[Path, Type] = {}
+    refusals: list[Refusal] = []
+    moved: list[tuple[str, Type, Type]] = []
+    for path, ref in _leaves(engine.graph.outputs):
+        value, label = engine.values[ref.name], ".".join(map(str, path)) or "the output"
         if isinstance(value, Raw):
-            return value.refusal
-        if not isinstance(value, Type):
-            raise AssertionError(f"output {path} has no type")
-        shown = ".".join(map(str, path)) or "the output"
+            refusals.append(value.refusal)
+            continue
+        assert isinstance(value, Type)
+        found[path] = value
+        law = wanted.get(path)
         try:
-            if wanted is None:
+            if law is None:
                 check_invariant(value)
             else:
-                check_law(value, wanted)
-            return None
+                describe_cocycle([(label, value, law)])
+                moved.append((label, value, law))
         except Refused as mistake:
-            op = next((op for op in self.graph.ops if op.name == ref.name), None)
-            law = "invariant" if wanted is None else str(wanted)
-            return Refusal(
-                ref.name,
-                op.target if op else "input",
-                "claim",
-                f"{shown} should be {law}: {mistake.reason}",
-                mistake.help,
-                (f"{ref.name}: {value}",),
-                op.source if op else "",
-                op.module if op else "",
+            said = "invariant" if law is None else f"of type {law}"
+            refusals.append(
+                engine.refused_output(ref, f"{label} should be {said}: {mistake.reason}", mistake.help)
             )
-
-
-FRESH = frozenset("zeros_like ones_like full_like new_zeros new_ones new_full fill zero".split())
-
-
-def check_invariant(t: Type) -> None:
-    """Refuse unless nothing acts on the value."""
-    if not t.is_invariant:
-        moved = [a.name for a in t.atoms.values() if a.kind not in ("batch", "free") and not t.is_uniform(a)]
-        moved += [c.character.space for c in t.charges] or (["where a condition fails"] if t.guards else [])
-        raise Refused(
-            f"it is moved by {', '.join(f'`{m}`' for m in dict.fromkeys(moved))}: {t}", "pool over these axes"
-        )
-
-
-def check_law(t: Type, wanted: Type) -> None:
-    """Refuse unless the value obeys the law of `wanted`."""
-    if t.guards:
-        raise Refused(
-            "it obeys a law only where a condition holds", "choose again by the same condition at the end"
-        )
-    if t.shape != wanted.shape:
-        raise Refused(f"its shape is {list(t.shape)}, not {list(wanted.shape)}")
-    both = add(t, wanted)
-    if both.charges and t.zero:
-        return
+    cocycle = "strict"
+    if not refusals:
+        try:
+            cocycle = describe_cocycle(moved)
+        except Refused as mistake:
+            last = [ref for _, ref in _leaves(engine.graph.outputs)][-1]
+            refusals.append(engine.refused_output(last, mistake.reason, mistake.help))
+    steps = tuple(engine.steps)
+    if refusals:
+        return Inference(False, "refused", steps, found, refusals[0])
+    verdict = "invariant" if not wanted else "equivariant" if cocycle == "strict" else "quasi-equivariant"
+    return Inference(True, verdict, steps, found, cocycle=cocycle)
 
 
 def _leaves(outputs: object, path: Path = ()) -> list[tuple[Path, Ref]]:
     """The outputs with their paths."""
     if isinstance(outputs, Ref):
         return [(path, outputs)]
-    if isinstance(outputs, Mapping):
-        return [leaf for key, part in outputs.items() for leaf in _leaves(part, (*path, key))]
-    if isinstance(outputs, tuple):
-        return [leaf for key, part in enumerate(outputs) for leaf in _leaves(part, (*path, key))]
-    return []
+    parts = (
+        outputs.items()
+        if isinstance(outputs, Mapping)
+        else enumerate(outputs if isinstance(outputs, tuple) else ())
+    )
+    return [leaf for key, part in parts for leaf in _leaves(part, (*path, key))]
 
 
-def _refs_by_name(named: Mapping[str, object]) -> list[tuple[str, Ref]]:
+def _refs(named: Mapping[str, object]) -> list[tuple[str, Ref]]:
     """The references among arguments; parts of a list have numbered names."""
     found: list[tuple[str, Ref]] = []
     for name, value in named.items():
         if isinstance(value, Ref):
             found.append((name, value))
         elif isinstance(value, tuple):
-            found += _refs_by_name({f"{name} {k}": part for k, part in enumerate(value)})
+            found += _refs({f"{name} {k}": part for k, part in enumerate(value)})
     return found
 
 
-def _argument_names(target: str) -> list[str]:
-    """The names of an operator's arguments, from its schema."""
-    library, name, overload = target.split(".")
-    operator = getattr(getattr(getattr(torch.ops, library), name), overload)
-    return [argument.name for argument in operator._schema.arguments]
+def _flat(value: object) -> Iterator[object]:
+    """All values in nested arguments."""
+    if isinstance(value, (tuple, Mapping)):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _flat(part)
+    else:
+        yield value
 
 
 def _places(known: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -345,5 +275,15 @@ def _places(known: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(int(n) for n in known.flatten().tolist()), tuple(known.shape)
 
 
-def _hashable(value: object) -> object:
-    return value if isinstance(value, tuple) else repr(value)
+def _is_identity(t: Tensor) -> bool:
+    if t.dim() != 2 or t.shape[0] != t.shape[1]:
+        return False
+    return torch.equal(t, torch.eye(t.shape[0], dtype=t.dtype, device=t.device))
+
+
+def _check_shape(op: Op, t: Type, shape: tuple[int, ...]) -> None:
+    """A rule that gives another shape than the operation has is a mistake of ours, and proves nothing."""
+    if t.shape != tuple(shape):
+        raise Refused(
+            f"the rule gives the type {t}, which has not the shape {list(shape)}", "please report this"
+        )

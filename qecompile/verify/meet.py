@@ -63,7 +63,7 @@ def meet(
     size = {s.column: s.atom.size for s in seats}
     living = [s for s in seats if s.operand in alive]
     sure, open_clusters = _settle(living, _clusters(living, links), mode)
-    joined = _join(open_clusters, mode)
+    joined = _join(open_clusters, alive, mode)
     found: dict[int, Atom] = {}
     for column, n in size.items():
         here = [s for s in sure if s.column == column]
@@ -132,7 +132,9 @@ def _as_asked(cluster: Cluster, asked: Seat, mode: Mode) -> list[Seat]:
     return [Seat(cluster.operand, c, Atom(c, "free", size)) for c in cluster.columns]
 
 
-def _join(clusters: list[Cluster], mode: Mode) -> dict[int, tuple[Literal["equal", "epsilon", "free"], int]]:
+def _join(
+    clusters: list[Cluster], alive: Sequence[int], mode: Mode
+) -> dict[int, tuple[Literal["equal", "epsilon", "free"], int]]:
     """What columns are that only clusters hold: equal or epsilon together, with a group; or free."""
     groups: list[list[Cluster]] = []
     for cluster in clusters:
@@ -144,7 +146,8 @@ def _join(clusters: list[Cluster], mode: Mode) -> dict[int, tuple[Literal["equal
         kind: Literal["equal", "epsilon", "free"] = "equal"
         if any(c.epsilon for c in group):
             same = all(c.epsilon and set(c.columns) == columns for c in group)
-            kind = "epsilon" if same and (mode == "sum" or len(group) == 1) else "free"
+            full = {c.operand for c in group} == set(alive) if mode == "sum" else len(group) == 1
+            kind = "epsilon" if same and full else "free"
         number = fresh()
         found |= {column: (kind, number) for column in columns}
     return found
@@ -227,7 +230,7 @@ def _agree_vectors(seats: Sequence[Seat], alive: Sequence[int], mode: Mode) -> A
     if len(atoms) == 1:
         return first
     if len(atoms) == 2 and (first.word != "linear" or atoms[0].dual != atoms[1].dual):
-        return replace(first, kind="pair", dual=False)
+        return replace(first, kind="pair", dual=False, frame=())
     raise Refused(
         f"{len(atoms)} axes `{first.name}` are multiplied entry by entry",
         "only a vector and a dual one can be contracted",

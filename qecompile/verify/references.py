@@ -12,6 +12,7 @@ from qecompile.verify.refused import Refused
 from qecompile.verify.types import At, Atom, Charge, Dims, Guard, Owner, Type, add_up, make, show_charge
 
 Names = Mapping[int, Owner]
+APART = "an alpha that differs along an axis must stay apart there: nothing may mix that axis after it"
 
 
 def rename_owner(owner: Owner, names: Names) -> Owner:
@@ -40,11 +41,17 @@ def rename_links(links: Iterable[frozenset[int]], names: Names) -> tuple[frozens
     return tuple(frozenset(a for a in link if isinstance(a, int)) for link in renamed)
 
 
+def rename_atom(atom: Atom, names: Names) -> Atom:
+    """The same atom with other references; its own number stays."""
+    frame = tuple(replace(f, along=tuple(rename_owner(s, names) for s in f.along)) for f in atom.frame)
+    return replace(atom, owner=rename_owner(atom.owner, names), frame=frame)
+
+
 def redirect(t: Type, names: Names) -> Type:
     """The type with references to some atoms led elsewhere; the atoms themselves stay."""
     return replace(
         t,
-        dims=tuple(tuple(replace(a, owner=rename_owner(a.owner, names)) for a in dim) for dim in t.dims),
+        dims=tuple(tuple(rename_atom(a, names) for a in dim) for dim in t.dims),
         charges=rename_charges(t.charges, names),
         guards=rename_guards(t.guards, names),
     )
@@ -91,11 +98,22 @@ def _check_reducible(t: Type, atom: Atom, gone: set[int], linear: bool) -> None:
         raise Refused(f"a {atom.name} may be summed over, and nothing else")
     for c in t.charges:
         if any(t.depends(s, atom.id) for s in c.subject):
+            if c.character.word == "raw":
+                raise Refused(
+                    f"entries along {called} have been multiplied by different numbers of an alpha, "
+                    f"`{c.character.name}`",
+                    APART,
+                )
             raise Refused(
                 f"entries along {called} are multiplied by different numbers: {show_charge(c)} is not 0",
                 "cancel the charge first: multiply by a tensor of the opposite charge, or divide",
             )
     for other in t.atoms.values():
+        if other.id not in gone and any(t.depends(s, atom.id) for f in other.frame for s in f.along):
+            raise Refused(
+                f"`{other.space}` has been moved by another matrix for each index of {called}",
+                APART,
+            )
         if other.id not in gone and t.depends(other.owner, atom.id):
             raise Refused(
                 f"every index of {called} has its own copy of `{other.space or other.name}`, an axis that is "

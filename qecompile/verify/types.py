@@ -54,6 +54,14 @@ Owner = int | At | None
 
 
 @dataclass(frozen=True, slots=True)
+class Frame:
+    """An invertible raw matrix, by the name of what computes it, one for each index in `along`."""
+
+    name: str
+    along: tuple[Owner, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Atom:
     """One factor of a dimension.
 
@@ -65,7 +73,7 @@ class Atom:
         owner: of an index, vector or pair atom, and of a free atom that charges or other atoms refer to.
         word: `linear`, `orthogonal` or `rotate`, for vector and pair atoms.
         dual: whether M^-T acts in place of M; false where they are equal.
-        frame: the matrices, by name, that have moved a vector atom within its copy; none in the strict case.
+        frame: the raw matrices that have moved a vector atom, the first one first; none in the strict case.
         group: which atoms are equal or epsilon together.
         places: which places of a fixed axis the entries are; None if all of them, in order.
     """
@@ -77,7 +85,7 @@ class Atom:
     owner: Owner = None
     word: str = ""
     dual: bool = False
-    frame: tuple[str, ...] = ()
+    frame: tuple[Frame, ...] = ()
     group: int = 0
     places: tuple[int, ...] | None = None
 
@@ -92,7 +100,7 @@ class Atom:
             case "index":
                 return self.space
             case "vector":
-                moved = f" in frame {'.'.join(self.frame)}" if self.frame else ""
+                moved = f" moved by {', '.join(f.name for f in self.frame)}" if self.frame else ""
                 return f"{self.space}{'*' if self.dual else ''}{moved}"
             case "pair":
                 return f"pair of {self.space}"
@@ -195,6 +203,8 @@ class Type:
         for other in self.atoms.values():
             if other.id != atom and self.depends(other.owner, atom):
                 yield f"axis {other.name}"
+            if any(self.depends(s, atom) for f in other.frame for s in f.along):
+                yield f"the frame of {other.name}"
         for guard in self.guards:
             if any(self.depends(s, atom) for s in guard.along):
                 yield "the condition of a `where`"
@@ -270,7 +280,7 @@ def _settle(t: Type, atom: Atom) -> Atom:
     if atom.kind == "epsilon" and len(t.group(atom)) != atom.size:
         return replace(atom, kind="free", group=0)
     if atom.kind == "free" and atom.id not in t.anchored:
-        return replace(atom, owner=None, places=None, space="")
+        return replace(atom, owner=None, places=None)
     return atom
 
 

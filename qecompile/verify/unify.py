@@ -9,16 +9,16 @@ obeys it too.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 from qecompile.verify.meet import Mode, Seat, meet
 from qecompile.verify.references import (
     reduce_atoms,
+    rename_atom,
     rename_charges,
     rename_guards,
     rename_links,
-    rename_owner,
     with_dims,
 )
 from qecompile.verify.refused import Refused
@@ -111,7 +111,7 @@ def merge(operands: Sequence[Operand], mode: Mode) -> Merged:
         Seat(
             k,
             number,
-            replace(atom, owner=rename_owner(atom.owner, names[k])),
+            rename_atom(atom, names[k]),
             atom.id in operands[k][0].anchored,
         )
         for label, found in columns.items()

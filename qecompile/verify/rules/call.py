@@ -27,6 +27,8 @@ class Call:
         origins: for tensor arguments that an operation made, that operation.
         values: for arguments that are known tensors of whole numbers, those numbers row by row, and their
             shape; `indices 2` is part 2 of the argument `indices`.
+        bounds: for arguments that are known tensors, their least and largest entries.
+        identities: the arguments that are known to be identity matrices.
     """
 
     op: Op
@@ -34,6 +36,8 @@ class Call:
     numbers: Mapping[str, str] = field(default_factory=dict)
     origins: Mapping[str, Call] = field(default_factory=dict)
     values: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    identities: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:

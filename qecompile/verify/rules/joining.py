@@ -38,6 +38,13 @@ def join(types: Sequence[Type], d: int) -> Type:
         return types[0]
     cut = [_leading(t, t.dims[d]) for t in types]
     total = sum(prod(a.size for a in lead) for lead, _ in cut)
+    if len({prod(a.size for a in rest) for _, rest in cut}) > 1:
+        shown = " and ".join(
+            "(" + " ".join(a.name for a in dim) + ")" for dim in dict.fromkeys(t.dims[d] for t in types)
+        )
+        raise Refused(
+            f"parts with axes {shown} stand side by side", "the group moves these entries differently"
+        )
     if anchored := _places(types, [rest for _, rest in cut]):
         return _join_places(types, d, anchored)
     operands = []

@@ -24,6 +24,10 @@ def _axes(t: Type, name: str) -> tuple[Atom, Atom]:
     if len(t.dims) < 2 or t.zero:
         raise Refused(f"`{name}` needs matrices")
     row, column = t.dims[-2:]
+    if any(a.kind in ("vector", "pair", "epsilon") for dim in t.dims[:-2] for a in dim) or t.guards:
+        raise Refused(
+            f"`{name}` is not linear, and another axis of the matrices is a vector", "contract it first"
+        )
     if len(row) != 1 or len(column) != 1:
         raise Refused(f"`{name}` of matrices with merged axes has no rule")
     for atom in (row[0], column[0]):
@@ -56,7 +60,10 @@ def matrix_function(call: Call) -> Type:
 @rule("inverse", "inverse linalg_inv linalg_pinv")
 def inverse(call: Call) -> Type:
     """(M A N^-1)^-1 = N A^-1 M^-1: rows and columns change places."""
-    t = _matrix(call)
+    return _inverse_type(_matrix(call), call)
+
+
+def _inverse_type(t: Type, call: Call) -> Type:
     row, column = _axes(t, call.name)
     if "vector" in {row.kind, column.kind} and row.kind != column.kind:
         raise Refused(f"the inverse of a matrix with axes `{row.name}` and `{column.name}`")
@@ -65,6 +72,20 @@ def inverse(call: Call) -> Type:
     turned = [replace(a, dual=not a.dual if a.word == "linear" else False) for a in (column, row)]
     charges = tuple(replace(c, power=-c.power) for c in t.charges)
     return make([*t.dims[:-2], (turned[0],), (turned[1],)], charges, (), t.guards)
+
+
+@rule("solution", "linalg_solve")
+def solve(call: Call) -> Type:
+    """A^-1 B, with the type of the inverse."""
+    a, b = call.type("A"), call.type("B")
+    if call.get("left", True) is not True:
+        raise Refused("`solve` from the right has no rule", "transpose both sides")
+    if len(b.dims) != len(a.dims):
+        raise Refused("`solve` with a vector on the right has no rule", "use a matrix of one column")
+    batch = list(range(len(a.dims) - 2))
+    return product(
+        [(_inverse_type(a, call), [*batch, "i", "k"]), (b, [*batch, "k", "j"])], [*batch, "i", "j"]
+    )
 
 
 @rule("determinant", "det linalg_det logdet slogdet linalg_slogdet")
@@ -78,4 +99,4 @@ def determinant(call: Call) -> Result:
     return (found, found) if "slogdet" in call.name else found
 
 
-RULES: tuple[Rule, ...] = (matrix_function, inverse, determinant)
+RULES: tuple[Rule, ...] = (matrix_function, inverse, solve, determinant)

@@ -91,7 +91,10 @@ def apply_function(t: Type, f: Function, name: str) -> Type:
         and any(s in link for c in charges if c.power for s in c.subject for link in t.links)
     ):
         raise Refused(f"`{name}` of 0 is not 0, and the value is 0 off the diagonal, where charges differ")
-    return make(t.dims, charges, links, t.guards, t.zero and f.keeps_zero)
+    dims = t.dims
+    if not (f.parity == "odd" and f.keeps_zero):  # else f(c epsilon) = f(c) epsilon
+        dims = tuple(tuple(replace(a, kind="free") if a.kind == "epsilon" else a for a in d) for d in dims)
+    return make(dims, charges, links, t.guards, t.zero and f.keeps_zero)
 
 
 def _through(c: Charge, f: Function, name: str) -> Charge:
