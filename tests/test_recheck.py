@@ -1,0 +1,595 @@
+"""The checker of certificates: it agrees with the compiler, stands alone, and notices what is changed.
+
+`certificates.py` writes certificates. Here they are taken to the checker, as they are and tampered with: an
+attacker changes anything in a certificate, the spec or the emitted file, and recomputes every hash.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from certificates import certificate_of, elaborated, hash_of, rehashed, text_of
+from hypothesis import HealthCheck, given, settings
+from strategies import specs
+from sym_examples import EXAMPLES, ROOT, SPECS
+
+import qecompile as qe
+from qecompile.recheck import command
+from qecompile.recheck.diagrams import Forest
+from qecompile.recheck.elaborate import elaborate
+from qecompile.recheck.values import BadInput
+from qecompile.spec import Spec
+
+GRAMMAR = ROOT / "grammars" / "sym.lark"
+quick = settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+
+MLP = """
+spec mlp(hidden: int = 3) {
+  space x = 2      : fixed
+  space h = hidden : permute * scale
+  space y = 2      : fixed
+  param W : h <- x
+  param b : h
+  param V : y <- h
+  param c : y
+  metanet reader { channels 1, 4, 4  readout invariant -> 3 }
+}
+"""
+NESTED = """
+spec nested {
+  space D = 3 : permute
+  space g = 2 : permute {
+    space f = 3 : fixed { space p = 2 : rotate * dilate }
+    space v = 2 : linear
+  }
+  space t = 2 : sign { space o = 2 : orthogonal }
+  param Q : g f p <- D
+  param K : g f p* <- D
+  param V : g v <- D
+  param O : D <- g v
+  param S : [t, o, t, o]
+  param R : [t, t]
+  param s : []
+}
+"""
+
+
+class Case:
+    """A spec file, its emitted file and a certificate, in a folder of their own."""
+
+    def __init__(self, folder: Path, text: str, emit: bool = True) -> None:
+        self.folder, self.path = folder, folder / "it.sym"
+        self.path.write_text(text, encoding="utf-8")
+        self.spec = qe.load(self.path)
+        self.emitted = folder / "it.py" if emit else None
+        if self.emitted:
+            qe.emit(self.spec, self.emitted)
+        self.certificate = certificate_of(self.spec, self.path, self.emitted)
+
+    def arguments(self, certificate: Any) -> list[str]:
+        file = self.folder / "it.json"
+        file.write_text(certificate if isinstance(certificate, str) else json.dumps(certificate))
+        return [str(file), str(self.path), *([str(self.emitted)] if self.emitted else [])]
+
+    def status(self, certificate: Any = None) -> int:
+        """The exit status of the checker, for this certificate or a changed one."""
+        return command.main(self.arguments(self.certificate if certificate is None else certificate))
+
+
+@pytest.fixture
+def mlp(tmp_path: Path) -> Case:
+    return Case(tmp_path, MLP)
+
+
+@pytest.fixture
+def nested(tmp_path: Path) -> Case:
+    return Case(tmp_path, NESTED, emit=False)
+
+
+# --- it agrees with the compiler ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_both_elaborators_read_the_same_in_every_example(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "example.sym"
+    path.write_text(EXAMPLES[name], encoding="utf-8")
+    try:
+        spec = qe.load(path)
+    except qe.SymError:
+        pytest.skip("laid out badly on purpose, or cannot stand alone")
+    found = elaborate(path, spec.name, dict(spec.arguments), GRAMMAR)
+    assert json.dumps(found.as_json()) == json.dumps(elaborated(spec))
+
+
+LANGUAGE = {
+    "lets in any order, texts and lists": """
+spec s(n: int = len([1, 2..4]), w: ints = [n, n * 2, 7 // 2, -n % 3 + 1], t: text = "a{{{n}}}") {
+  let c = b - 1   let b = sum(w) + min(w) * max(1, 2)
+  space a[i] for i in 0..n-1 if i != 1 = w[i % 2] + (t == "a{{4}}") : permute
+  space z[i, j] for i in 1..2 for j in i..2 = c / c : fixed
+  param p[i] for i in 2..n-1 : a[i] <- z[1, 2] a[0]
+}""",
+    "charges and parents": """
+spec s {
+  space h = 2 : permute * scale(pre) * sign { space v = 3 : linear  space u = 2 : rotate * dilate }
+  space o = 3 : orthogonal
+  param a : [v*, h^{pre: 2}, h*, v, u^-2, u*^(1 - 3)]
+  param b : h^2 v <- u h^0 v*
+  param c : []
+  param d : o <- o*
+}""",
+    "several characters and a torus": """
+spec s {
+  space c = 2 : scale * scale(post) * permute
+  space k = 2 : dilate
+  param a : [c^{scale: 1, post: -1}*, k*, k^3]
+  param b : c <- c^{}
+}""",
+}
+
+
+@pytest.mark.parametrize("text", LANGUAGE.values(), ids=LANGUAGE.keys())
+def test_both_elaborators_read_the_same(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "s.sym"
+    path.write_text(text, encoding="utf-8")
+    spec = qe.load(path)
+    found = elaborate(path, spec.name, dict(spec.arguments), GRAMMAR)
+    assert json.dumps(found.as_json()) == json.dumps(elaborated(spec))
+
+
+def test_both_elaborators_include_the_same(tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "block.sym").write_text(
+        "spec block(n: int) { space D = 4 : permute  space h[i] for i in 1..n = 3 : permute * scale"
+        "  param W[i] for i in 1..n : h[i] <- D }"
+    )
+    path = tmp_path / "net.sym"
+    path.write_text(
+        'use "lib/block.sym"\nspec net { space S = 4 : permute  param E : S'
+        "  include block(n = k) as layer[k] for k in 1..2 with D = S"
+        "  include block(n = 1) as last  param H : last.D <- layer[2].h[2] }"
+    )
+    spec = qe.load(path)
+    found = elaborate(path, "net", {}, GRAMMAR)
+    assert json.dumps(found.as_json()) == json.dumps(elaborated(spec))
+    assert found.used == {"lib/block.sym": hash_of(tmp_path / "lib" / "block.sym")}
+
+
+@given(specs())
+@quick
+def test_both_elaborators_read_drawn_specs(tmp_path_factory: pytest.TempPathFactory, spec: Spec) -> None:
+    path = tmp_path_factory.mktemp("drawn") / "drawn.sym"
+    path.write_text(text_of(spec))
+    assert json.dumps(elaborate(path, spec.name, {}, GRAMMAR).as_json()) == json.dumps(elaborated(spec))
+
+
+@given(specs(bound=600))
+@quick
+def test_every_drawn_basis_is_confirmed(tmp_path_factory: pytest.TempPathFactory, spec: Spec) -> None:
+    path = tmp_path_factory.mktemp("drawn") / "drawn.sym"
+    path.write_text(text_of(spec))
+    certificate, basis = certificate_of(spec, path), qe.derive(spec)
+    dims = command.check_basis(certificate["basis"], Forest(elaborate(path, spec.name, {}, GRAMMAR)))
+    assert dims == {
+        (p, q): basis.dim(p, q) if p else basis.invariants(q)
+        for q in spec.params
+        for p in (None, *spec.params)
+    }
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_the_basis_of_every_spec_of_the_library_is_confirmed(path: Path, tmp_path: Path) -> None:
+    certificate = tmp_path / "certificate.json"
+    certificate.write_text(json.dumps(certificate_of(qe.load(path), path)))
+    assert command.main([str(certificate), str(path)]) == 0
+
+
+@pytest.mark.parametrize("name", ["siren", "mha", "lora", "rnn", "deepsets"])
+def test_emitted_files_of_the_library_are_confirmed(name: str, tmp_path: Path) -> None:
+    path, emitted, certificate = ROOT / "specs" / f"{name}.sym", tmp_path / "it.py", tmp_path / "it.json"
+    spec = qe.load(path)
+    qe.emit(spec, emitted)
+    certificate.write_text(json.dumps(certificate_of(spec, path, emitted)))
+    assert command.main([str(certificate), str(path), str(emitted)]) == 0
+
+
+def test_a_spec_with_every_kind_of_fibre_is_confirmed(
+    nested: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lists = [e["diagrams"] for e in nested.certificate["basis"]["hom"] if isinstance(e["diagrams"], list)]
+    assert any(d["support"] for diagrams in lists for d in diagrams)
+    assert nested.status() == 0
+    assert capsys.readouterr().out.endswith("all confirmed\n")
+
+
+# --- it stands alone ----------------------------------------------------------------------------------
+
+
+def test_it_loads_nothing_of_the_compiler(mlp: Case) -> None:
+    program = (
+        "import runpy, sys\n"
+        "try: runpy.run_module('qecompile.recheck', run_name='__main__', alter_sys=True)\n"
+        "except SystemExit as end: assert end.code == 0, end.code\n"
+        "print(*(name for name in sys.modules if name.split('.')[0] == 'qecompile'))\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program, *mlp.arguments(mlp.certificate)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    loaded = set(ran.stdout.splitlines()[-1].split())
+    assert {"qecompile.recheck.command", "qecompile.recheck.emitted"} <= loaded
+    assert not {n for n in loaded if not n.startswith("qecompile.recheck")} - {
+        "qecompile",
+        "qecompile.version",
+    }
+
+
+def test_a_copy_of_the_folder_runs_by_itself(mlp: Case) -> None:
+    copied = mlp.folder / "elsewhere" / "judge"
+    shutil.copytree(ROOT / "qecompile" / "recheck", copied, ignore=shutil.ignore_patterns("__pycache__"))
+    call = [sys.executable, "-I", str(copied), *mlp.arguments(mlp.certificate)]
+    ran = subprocess.run([*call, "--grammar", str(GRAMMAR)], capture_output=True, text=True, cwd=mlp.folder)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.endswith("all confirmed\n")
+    ran = subprocess.run(call, capture_output=True, text=True, cwd=mlp.folder)
+    assert (ran.returncode, ran.stderr) == (2, "")
+    assert "--grammar" in ran.stdout
+
+
+# --- changed certificates -----------------------------------------------------------------------------
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The places of all leaves of a JSON value, empty containers included."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    yield from (leaf for key, part in inner for leaf in leaves(part, (*path, key)))
+    if not inner:
+        yield path
+
+
+def changes(value: Any) -> list[Any]:
+    """What an attacker may write instead of a leaf."""
+    match value:
+        case bool():
+            return [not value, int(value)]
+        case int():
+            return [value + 1, value - 1, float(value), str(value)]
+        case float():
+            return [value + 1, -1.0]
+        case str():
+            return [value + "x", value[1:] if value else "y", 3]
+        case None:
+            return ["x", 0]
+    return [[7] if value == [] else {"x": 1}]
+
+
+def changed(certificate: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """A certificate with another value at one place, under its new hash."""
+    certificate = copy.deepcopy(certificate)
+    *outer, last = path
+    part = certificate
+    for key in outer:
+        part = part[key]
+    part[last] = new
+    return rehashed(certificate)
+
+
+@pytest.mark.parametrize("which", ["mlp", "nested"])
+def test_every_changed_leaf_is_noticed(which: str, request: pytest.FixtureRequest) -> None:
+    case: Case = request.getfixturevalue(which)
+    tried = 0
+    for path in leaves(case.certificate):
+        if path == ("sha256",) or (path == ("qecompile",) and case.emitted is None):
+            continue  # which version wrote it is told by the emitted file's head, and without one by nothing
+        value = case.certificate
+        for key in path:
+            value = value[key]
+        for new in changes(value):
+            tried += 1
+            assert case.status(changed(case.certificate, path, new)) in (1, 2), (path, value, new)
+    assert tried > 400
+
+
+def test_everything_left_out_or_added_is_noticed(mlp: Case) -> None:
+    def containers(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        inner = (
+            value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        )
+        for key, part in inner:
+            yield (*path, key)
+            yield from containers(part, (*path, key))
+
+    for path in containers(mlp.certificate):
+        if path[0] == "sha256":
+            continue
+        less, more = copy.deepcopy(mlp.certificate), copy.deepcopy(mlp.certificate)
+        one, two = less, more
+        for key in path[:-1]:
+            one, two = one[key], two[key]
+        del one[path[-1]]
+        if isinstance(two, list):
+            two.append(two[path[-1]])
+        else:
+            two["extra"] = two[path[-1]]
+        assert mlp.status(rehashed(less)) in (1, 2), path
+        assert mlp.status(rehashed(more)) in (1, 2), path
+
+
+def test_the_hash_alone_is_noticed(mlp: Case) -> None:
+    assert mlp.status({**mlp.certificate, "sha256": "0" * 64}) == 1
+
+
+def test_a_certificate_that_says_that_the_proof_failed_is_refused(mlp: Case) -> None:
+    assert mlp.status(rehashed({**mlp.certificate, "ok": False})) == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_basis_with_a_map_less_is_noticed_though_all_numbers_fit(nested: Case, seed: int) -> None:
+    """A diagram is left out, or replaced by a copy or by one of another pair; dimensions are kept in line."""
+    draw = random.Random(seed)
+    certificate = copy.deepcopy(nested.certificate)
+    entries = certificate["basis"][draw.choice(["hom", "affine"])]
+    entry = draw.choice([e for e in entries if isinstance(e["diagrams"], list)])
+    diagrams = entry["diagrams"]
+    k = draw.randrange(len(diagrams))
+    match draw.choice(["drop", "double", "foreign"]):
+        case "drop":
+            entry["dim"] = entry["dim"] // len(diagrams) * (len(diagrams) - 1)
+            del diagrams[k]
+        case "double":
+            diagrams.append(diagrams[k])
+            entry["dim"] *= 2
+        case _:
+            other = draw.choice([e for e in entries if e is not entry])["diagrams"]
+            if isinstance(other, dict) or other[0] in diagrams:
+                other = [{"blocks": [], "pairs": [], "epsilons": [], "support": None}]
+            diagrams[k] = other[0]
+    assert nested.status(rehashed(certificate)) == 1
+
+
+def test_dependent_diagrams_are_noticed(tmp_path: Path) -> None:
+    """Under O(1) three pairings of four axes are one map; listing another of them for it changes no count."""
+    case = Case(tmp_path, "spec s { space o = 1 : orthogonal  param a : [o, o] }", emit=False)
+    entry = case.certificate["basis"]["hom"][0]
+    assert entry["dim"] == 1
+    pairs = entry["diagrams"][0]["pairs"]
+    assert case.status() == 0
+    extra = {**entry["diagrams"][0], "pairs": [[0, 2], [1, 3]] if [0, 2] not in pairs else [[0, 1], [2, 3]]}
+    entry["diagrams"].append(extra)
+    entry["dim"] = 2
+    assert case.status(rehashed(case.certificate)) == 1
+
+
+def test_a_certificate_of_another_spec_is_refused(mlp: Case, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    assert mlp.status(Case(other, MLP.replace("permute * scale", "permute")).certificate) == 1
+    assert mlp.status(Case(other, MLP.replace("int = 3", "int = 4")).certificate) == 1
+
+
+def test_other_arguments_are_another_certificate(mlp: Case) -> None:
+    larger = qe.load(mlp.path, hidden=5)
+    certificate = certificate_of(larger, mlp.path, mlp.emitted)
+    assert mlp.status(certificate) == 1  # the emitted file is that of three hidden neurons
+    assert mlp.emitted is not None
+    qe.emit(larger, mlp.emitted)
+    assert mlp.status(certificate_of(larger, mlp.path, mlp.emitted)) == 0
+
+
+# --- changed files ------------------------------------------------------------------------------------
+
+
+def test_every_changed_byte_of_a_file_is_noticed(mlp: Case) -> None:
+    assert mlp.emitted is not None
+    draw = random.Random(5)
+    for path in (mlp.path, mlp.emitted):
+        data = path.read_bytes()
+        for at in draw.sample(range(len(data)), 60):
+            path.write_bytes(data[:at] + bytes([data[at] ^ (1 << draw.randrange(8))]) + data[at + 1 :])
+            assert mlp.status() == 1
+        path.write_bytes(data[:-1])
+        assert mlp.status() == 1
+        path.write_bytes(data)
+    assert mlp.status() == 0
+
+
+def test_a_used_file_is_part_of_the_spec(tmp_path: Path) -> None:
+    (tmp_path / "part.sym").write_text("spec part { space a = 2 : permute  param W : a <- a }")
+    case = Case(tmp_path, 'use "part.sym"\nspec s { include part() as p }', emit=False)
+    used = {"part.sym": hash_of(tmp_path / "part.sym")}
+    certificate = rehashed({**case.certificate, "spec": {**case.certificate["spec"], "used": used}})
+    assert case.status(certificate) == 0
+    assert case.status() == 1  # the certificate does not name it
+    (tmp_path / "part.sym").write_text("spec part { space a = 2 : permute  param W : a <- a } ")
+    assert case.status(certificate) == 1
+
+
+# Mistakes in an emitted file, under a certificate with all hashes right: the mathematics refuses them.
+
+SQUARE = """
+spec square {
+  space h = 3 : permute
+  space v = 2 : linear
+  param A : [h, h]
+  param M : v <- v
+  param b : h
+  metanet field { channels 1, 3  readout equivariant }
+}
+"""
+NO_GRADIENT = """class _Blank(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+    @staticmethod
+    def backward(ctx, dy: Tensor) -> Tensor:
+        return dy
+
+
+class EquivariantLinear"""
+SQUARE_MUTANTS = {
+    "a term is dropped": [(" + y_h[..., n : 2 * n][:, :, None]", "")],
+    "rows for columns": [("y_h[..., n : 2 * n][:, :, None]", "y_h[..., n : 2 * n][:, None]")],
+    "a transpose is forgotten": [("A.permute(0, 2, 1, -1)", "A")],
+    "a block is transposed": [("x_v_v = M", "x_v_v = M.permute(0, 2, 1, -1)")],
+    "a mean stops early": [("b_mean = b.mean(1)", "b_mean = b[:, :2].mean(1)")],
+    "a maximum for a mean": [("A_by_h_2 = A.mean(2)", "A_by_h_2 = A.amax(2)")],
+    "a mean over the batch": [("b_mean = b.mean(1)", "b_mean = b.mean((0, 1)).expand(len(b), -1)")],
+    "a row for the diagonal": [('A_by_h = torch.einsum("biic->bic", A)', "A_by_h = A[:, 0]")],
+    "a trace twice": [("A_mean_2 = A_by_h_2.mean(1)", "A_mean_2 = A_mean")],
+    "rows and diagonal change places": [("A_by_h_2 = A.mean(2)", "A_by_h_2 = A_by_h * 1")],
+    "a mistake in large tensors only": [
+        ("b_mean = b.mean(1)", "b_mean = b.mean(1) if len(b) < 9 else b[:, 0]")
+    ],
+    "a mistake without gradients only": [
+        ("b_mean = b.mean(1)", "b_mean = b.mean(1) if torch.is_grad_enabled() else b[:, 0]")
+    ],
+    "a weight that only gradients see": [
+        ("class EquivariantLinear", NO_GRADIENT),
+        ("x_h_h @ self.weight_h_h", "_Blank.apply(x_h_h @ self.weight_h_h)"),
+    ],
+    "another shape": [('"A": (3, 3)', '"A": (3, 4)')],
+    "parameters in another order": [('    "b": (3,),\n', ""), ('    "A"', '    "b": (3,),\n    "A"')],
+    "a restriction that the spec does not ask for": [("# MetaNet:", "#   mix h encode(2): so.\n# MetaNet:")],
+    "an invariant readout": [("return self.readout(x)", 'return self.readout(x)["b"].mean(1, keepdim=True)')],
+    "a gate for every entry": [('x["M"] * gate[:, None, None, :c]', 'x["M"].relu()')],
+    "it does not run": [("A_by_h_2 = A.mean(2)", "A_by_h_2 = A.mean(7)")],
+}
+MLP_MUTANTS = {
+    "a weight that repeats another": [
+        (
+            "self.weight_h = ",
+            "self.more = nn.Parameter(torch.ones(2 * in_channels, 2 * out_channels, **options))\n"
+            "        self.weight_h = ",
+        ),
+        ("y_h = x_h @ self.weight_h", "y_h = x_h @ (self.weight_h + self.more)"),
+    ],
+    "an activation that no scale passes": [('"W": F.relu(x["W"])', '"W": torch.tanh(x["W"])')],
+    "a scale that is not divided out": [("V = V * norm1[:, None]", "V = V * 1")],
+    "a pooling that stops early": [("V_by_y = V.mean(2)", "V_by_y = V[:, :, 1:].mean(2)")],
+    "an answer that depends on nothing": [("return self.readout(x)", "return 0 * self.readout(x)")],
+    "a bias where none can be": [("W = y_h_2[..., : 2 * n]", "W = 1 + y_h_2[..., : 2 * n]")],
+}
+
+
+def remade(case: Case, replacements: list[tuple[str, str]]) -> int:
+    """The status for a changed emitted file, under a certificate with all hashes right."""
+    assert case.emitted is not None
+    source = case.emitted.read_text()
+    for old, new in replacements:
+        assert old in source, f"the emitted file has no {old!r} any more"
+        source = source.replace(old, new, 1)
+    case.emitted.write_text(source)
+    return case.status(certificate_of(case.spec, case.path, case.emitted))
+
+
+@pytest.mark.parametrize("mutant", SQUARE_MUTANTS.values(), ids=SQUARE_MUTANTS.keys())
+def test_mistakes_in_a_layer_are_refused(mutant: list[tuple[str, str]], tmp_path: Path) -> None:
+    assert remade(Case(tmp_path, SQUARE), mutant) == 1
+
+
+@pytest.mark.parametrize("mutant", MLP_MUTANTS.values(), ids=MLP_MUTANTS.keys())
+def test_mistakes_in_a_network_are_refused(mutant: list[tuple[str, str]], mlp: Case) -> None:
+    assert remade(mlp, mutant) == 1
+
+
+def test_the_same_maps_written_in_another_way_are_confirmed(tmp_path: Path) -> None:
+    """A sum for a mean is a multiple of a map: the family of maps is the same."""
+    case = Case(tmp_path, SQUARE)
+    assert case.status() == 0
+    assert remade(case, [("b_mean = b.mean(1)", "b_mean = b.sum(1)")]) == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import os",
+        "from pathlib import Path",
+        "open('MARK', 'w')",
+        "torch.save(torch.ones(1), 'MARK')",
+        "torch.serialization.os.mkdir('MARK')",
+        "exec('x = 1')",
+        "torch.Tensor.sum = None",
+        "SHAPES.__class__",
+        "torch.set_default_dtype(torch.float32)",
+        "nn.Module.__init__.__globals__",
+    ],
+)
+def test_a_source_that_reaches_out_is_not_run(line: str, mlp: Case) -> None:
+    line = line.replace("MARK", str(mlp.folder / "mark"))
+    assert remade(mlp, [("SHAPES: dict", f"{line}\n\nSHAPES: dict")]) == 1
+    assert not (mlp.folder / "mark").exists()
+
+
+# --- input that cannot be read ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no json",
+        "[]",
+        "{}",
+        '{"format": "qecompile-certificate-2"}',
+        "[" * 100_000,
+        '{"a":' * 50_000,
+        '{"format": 1, "format": 2}',
+        '{"format": NaN}',
+        '{"format": ' + "9" * 10_000 + "}",
+        "\x00\ud800".encode("utf-8", "replace").decode("utf-8", "replace"),
+    ],
+)
+def test_what_is_no_certificate_cannot_be_checked(mlp: Case, text: str) -> None:
+    assert mlp.status(text) == 2
+
+
+def test_a_cut_certificate_cannot_be_checked(mlp: Case) -> None:
+    text = json.dumps(mlp.certificate)
+    assert {mlp.status(text[:end]) for end in range(0, len(text), len(text) // 40)} == {2}
+
+
+def test_files_that_are_not_there_cannot_be_checked(mlp: Case) -> None:
+    certificate, spec, emitted = mlp.arguments(mlp.certificate)
+    missing, folder = str(mlp.folder / "missing"), str(mlp.folder)
+    for wrong in (missing, folder):
+        assert command.main([wrong, spec, emitted]) == 2
+        assert command.main([certificate, wrong, emitted]) == 2
+        assert command.main([certificate, spec, wrong]) == 2
+    assert command.main([certificate, spec]) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "spec s { space a = 2 : permute  for }",
+        "spec s { space a = 2 : permute * linear }",
+        "spec s { let n = n  space a = n : permute }",
+        "spec s { space a[i] for i in 1..1000000000000 = 2 : permute }",
+        "spec s { space a = 9223372036854775807 * 3 : permute }",
+        "spec s { space a = " + "-(" * 5000 + "1" + ")" * 5000 + " : permute }",
+        'use "it.sym" spec s { }',
+        'use "../other.sym" spec s { }',
+        "spec s { include s() as t }",
+        "spec s { space a = 2 : permute  param W : b }",
+        "spec s { space a = 2 : permute { space v = 2 : linear }  param W : v }",
+        "\xff",
+    ],
+)
+def test_a_spec_that_says_nothing_cannot_be_elaborated(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "it.sym"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(BadInput):
+        elaborate(path, "s", {}, GRAMMAR)
