@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from qecompile.checkpoints.reading import read_checkpoint, stream_checkpoint
     from qecompile.errors import SymError
     from qecompile.groups import Group
-    from qecompile.pipeline import build, derive, emit, load, parse
+    from qecompile.pipeline import build, derive, emit, load, parse, prove
 
 __all__ = [
     "Group",
@@ -30,6 +30,7 @@ __all__ = [
     "load",
     "load_element",
     "parse",
+    "prove",
     "read_checkpoint",
     "save_element",
     "stream_checkpoint",

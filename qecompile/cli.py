@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -35,17 +35,20 @@ from qecompile.format_report import FormatReport
 from qecompile.formatter import Formatted, format_file
 from qecompile.loading import write_source
 from qecompile.plan_report import PlanReport
+from qecompile.prove_report import ProveReport
 from qecompile.report import BuildReport, CheckReport, DeriveReport, Report, class_names
 from qecompile.schedule.cost import Sizes
 from qecompile.spec import Spec
 from qecompile.tables import Block, render
 
+if TYPE_CHECKING:
+    from qecompile.verify.prove import Proof
+
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 OUR_FAULT, UNWRITABLE, INTERRUPTED, NO_READER = 70, 74, 130, 141
 
-BUILT = "`check`, `derive`, `alpha`, `build`, `bench`, `fmt` and `act`"
+BUILT = "`check`, `derive`, `alpha`, `build`, `prove`, `bench`, `fmt` and `act`"
 LATER = {
-    "prove": "prove completeness and equivariance",
     "audit": "compare the group with the network's real symmetry",
     "infer": "write a spec from a torch module",
     "explain": "draw the spec as an HTML page",
@@ -173,6 +176,61 @@ def build(
     _write(source, output, file)
     if as_json:
         _show(report, as_json)
+
+
+@app.command()
+def prove(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="the .sym file, or an emitted .py file")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="CERT.json", help="the certificate; beside FILE by default"),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against",
+            metavar="SPEC.sym",
+            help="the spec of an emitted file, as it is now, if not beside it",
+        ),
+    ] = None,
+    define: Defines = None,
+    spec: SpecName = None,
+    metanet: Annotated[
+        str | None, typer.Option(metavar="NAME", help="which `metanet` block is meant, if there are several")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Prove what FILE says, and write a certificate. An emitted file is imported, which runs its code."""
+    emitted = file.suffix == ".py"
+    if emitted and (define or spec or metanet):
+        raise typer.BadParameter(
+            "an emitted file says itself which spec, arguments and network it comes from"
+        )
+    if against is not None and not emitted:
+        raise typer.BadParameter("--against is for an emitted file")
+    certificate = output or (file.with_suffix(".cert.json") if emitted else Path(f"{file}.cert.json"))
+    _keep_apart(certificate, file, against)
+    loaded = None if emitted else _load(file, define, spec)
+    from qecompile import proving  # with torch, which other commands do without
+
+    if loaded is None:
+        loaded, metanet, source = proving.find_spec(file, against)
+        _keep_apart(certificate, Path(loaded.path))
+        proof = proving.prover(loaded, metanet).prove_source(source, file.name)
+    else:
+        proof = pipeline.prove(loaded, metanet=metanet)
+    _save_proof(proof, certificate)
+    _show(report := ProveReport(proof, str(file), str(certificate)), as_json)
+    if not report.ok:
+        raise typer.Exit(FAILED)
+
+
+def _save_proof(proof: Proof, certificate: Path) -> None:
+    try:
+        proof.save(certificate)
+    except OSError as failure:
+        reason = (failure.strerror or str(failure)).lower()
+        raise SymError([Diagnostic("QE951", f"cannot write `{certificate}`: {reason}")]) from failure
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
     text --load, parse--> Spec --derive--> Basis --generate--> Python source --build--> module
                                              +---check--> one result per `expect`
+    Spec, Basis, Python source, modules --prove--> Proof
 
 Each function below is one stage and leaves the work to the module that owns it. No stage before `build`
 needs torch.
@@ -10,23 +11,28 @@ needs torch.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from qecompile import basis, checks, resolve
+from qecompile import basis, checks, judgement, resolve
 from qecompile.arguments import Argument
 from qecompile.basis import Basis
 from qecompile.checks import Result
 from qecompile.codegen.emit import design, emit_source, parameter_counts
 from qecompile.codegen.reduce import labels
 from qecompile.codegen.writer import Variables
-from qecompile.errors import Collector, SymError, fail
+from qecompile.errors import Collector, Diagnostic, SymError, fail
+from qecompile.judgement import Judged
 from qecompile.loading import import_source, write_source
 from qecompile.schedule.nodes import Schedule
 from qecompile.schedule.passes import schedule_layer
 from qecompile.spec import Spec
+
+if TYPE_CHECKING:
+    from qecompile.verify.prove import Proof
 
 MOST_WEIGHTS = 10**12
 """Weights of a network: four terabytes."""
@@ -66,6 +72,24 @@ def derive(spec: Spec) -> Basis:
         (15, 5)
     """
     return basis.derive(spec)
+
+
+def judge_alpha(spec: Spec, metanet: str | None = None) -> Judged:
+    """The alpha-maps that the group of `spec` allows, and whether that of a network can matter.
+
+    Example:
+        >>> spec = parse("spec tiny { space h = 4 : scale  param W : [h, h*]  metanet m { alpha shared() } }")
+        >>> [(f.component, f.map) for f in judge_alpha(spec).factors], judge_alpha(spec).verdict.live
+        ([('R>0^4', '1 + eps*sin(gamma), 0 < eps < 1')], False)
+    """
+    with placed_at_network(spec, metanet):
+        return judgement.judge_network(spec, metanet)
+
+
+def warn_of_dead_alpha(spec: Spec, metanet: str | None = None) -> tuple[Diagnostic, ...]:
+    """A warning if the alpha-map that a network declares can change nothing that it computes."""
+    with placed_at_network(spec, metanet):
+        return judgement.warn_of_dead_alpha(spec, metanet)
 
 
 def check(spec: Spec) -> tuple[Result, ...]:
@@ -158,3 +182,32 @@ def build(spec: Spec, metanet: str | None = None) -> ModuleType:
         SymError: see `generate`.
     """
     return import_source(generate(spec, metanet), name=spec.name)
+
+
+def prove(
+    spec: Spec, module: Callable[..., object] | None = None, *, metanet: str | None = None, **options: Any
+) -> Proof:
+    """Prove a spec and what is emitted for it; or a module, equivariant or invariant as it claims.
+
+    A module that comes from an emitted file is proved as that file is. Any other is proved by types alone;
+    `options` are those of `qecompile.testing.prove_equivariant`.
+
+    Args:
+        spec: whose group acts.
+        module: an `nn.Module` or a function.
+        metanet: which `metanet` block is meant, if there are several.
+        **options: for a module of the user's own.
+
+    Example:
+        >>> spec = parse("spec tiny { space h = 4 : permute  param b : h }")
+        >>> proof = prove(spec, lambda theta: {"b": theta["b"] - theta["b"].mean(1, keepdim=True)})
+        >>> proof.ok, [o.name for o in proof.obligations]
+        (True, ['types'])
+
+    Raises:
+        SymError: see `generate`.
+    """
+    from qecompile import proving  # with torch, which the stages before do without
+
+    with placed_at_network(spec, metanet):
+        return proving.prove(spec, module, metanet, **options)

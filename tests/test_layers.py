@@ -83,7 +83,8 @@ STAGES = {
     # Spec -> what a proof says about its basis
     "obligations": Stage(
         "verify.modular verify.generators verify.nullity verify.pairs verify.tensors verify.diagrams "
-        "verify.gram verify.dimensions verify.listing verify.obligations verify.basis_proof",
+        "verify.gram verify.dimensions verify.listing verify.obligations verify.basis_proof verify.small "
+        "verify.exact verify.translate verify.translation verify.layer_probes verify.certificate",
         below="errors spec basis",
     ),
     # module, Spec -> proof
@@ -97,16 +98,25 @@ STAGES = {
         "verify.export verify.trace verify.claims verify.sample verify.running verify.equivariance",
         below="errors spec groups basis",
     ),
+    # all of a proof; what the compiler hands to it
+    "proofs": Stage(
+        "verify.imported verify.sameness verify.typed verify.prove", below="spec basis obligations verify"
+    ),
+    "proving": Stage(
+        "proving",
+        below="errors spec values resolve basis codegen plan loading obligations verify proofs",
+    ),
     # on top
     "pipeline": Stage(
-        "pipeline", below="errors spec values resolve basis liveness checks schedule codegen loading"
+        "pipeline",
+        below="errors spec values resolve basis liveness checks schedule codegen loading proofs proving",
     ),
     "public": Stage("__init__", below="errors groups checkpoints pipeline"),
     "commands": Stage(
-        "tables console plan_report bench_report benchmark checkpoint_report report alpha_report format_report cli "
-        "__main__",
+        "tables console plan_report bench_report benchmark checkpoint_report report alpha_report prove_report "
+        "format_report cli __main__",
         below="errors spec resolve format orbit basis liveness checks schedule loading checkpoints pipeline "
-        "public",
+        "public proofs proving",
     ),
     # beside the command: for pytest
     "testing": Stage(
@@ -139,6 +149,13 @@ USES_TORCH = {
     "verify.sample",
     "verify.running",
     "verify.equivariance",
+    "verify.exact",
+    "verify.translate",
+    "verify.translation",
+    "verify.layer_probes",
+    "verify.sameness",
+    "verify.typed",
+    "verify.prove",
     "testing",
     "checkpoints.safetensors_file",
     "checkpoints.torch_file",

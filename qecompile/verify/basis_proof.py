@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -27,7 +28,7 @@ from qecompile.verify.tensors import Typed, allowed, dense, labels, typed
 MOST_DENSE = 400_000  # entries of all tensors of one case
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BasisProof:
     """The three obligations, and the dimension of every case that follows from nullities alone."""
 
@@ -40,6 +41,14 @@ class BasisProof:
     def ok(self) -> bool:
         """Whether nothing was refuted."""
         return all(o.ok is not False for o in self.obligations)
+
+    def dim(self, target: str, source: str | None) -> int | None:
+        """The dimension of a pair from nullities alone; None if it is out of reach."""
+        return self._table.dim(target, source)
+
+    @cached_property
+    def _table(self) -> _CaseTable:
+        return _CaseTable(self.cases, self.settled)
 
 
 def prove_basis(spec: Spec, basis: Basis) -> BasisProof:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-Figure = int | float | str | bool
+Figure = int | float
 NOT_CHECKED = "not checked"
 
 
@@ -40,6 +40,45 @@ TABLE: Mapping[str, Entry] = MappingProxyType(
             "nullity of the defining equations over a prime field, carried to the declared sizes",
             "(c) {pairs} pairs with maps, {zero} pairs without and all invariants have the dimension that "
             "{nullities} nullities modulo {prime} give: {total} maps and {invariants} invariants in all",
+        ),
+        "translation": Entry(
+            "pairing of weights with diagrams by exact integer probes in float64, at small sizes",
+            "(d) at {copies} choices of sizes, from {smallest} to {largest} entries, what the compiler emits "
+            "is exactly the family that the diagrams span: its {weights} weights are paired with as many "
+            "diagrams by {probes} integer probes each",
+        ),
+        "syntax": Entry(
+            "comparison of syntax trees",
+            "(d) but for comments, docstrings and layout the file is what the compiler writes for this spec",
+        ),
+        "function": Entry(
+            "comparison with the compiler's own output, on sampled inputs in float64",
+            "(d) {outputs} outputs, gradients and initial values of {classes} classes agree with those of "
+            "what the compiler writes for this spec; the largest relative difference is {error}",
+        ),
+        "weights": Entry(
+            "count, on tensors without numbers",
+            "(d) the layer has {linear} weights for a pair of channels and {bias} in its bias; "
+            "the complete basis has {maps} and {invariants}, and the declared mixing leaves as many as that",
+        ),
+        "family": Entry(
+            "pairing of weights with diagrams by exact integer probes in float64, at the declared sizes",
+            "(d) at the declared sizes the layer is exactly the family that the diagrams span: its {weights} "
+            "weights are paired with as many diagrams by {probes} integer probes each",
+        ),
+        "probes": Entry(
+            "exact integer probes in float64, at the declared sizes",
+            "(d) at the declared sizes the layer follows {elements} group elements exactly, and none of its "
+            "{weights} weights is dead or tied to another",
+        ),
+        "types": Entry(
+            "typed derivation over the traced graph",
+            "(d) {modules} modules are typed through {operations} operations: {equivariant} equivariant, "
+            "{quasi} quasi-equivariant, {invariant} invariant",
+        ),
+        "model": Entry(
+            "comparison of f(x; g.theta) with f(x; theta)",
+            "(e) the network does not change under {elements} group elements",
         ),
     }
 )

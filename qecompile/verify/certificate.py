@@ -1,0 +1,195 @@
+"""The certificate: what a proof says, with enough beside it to be checked again by another program.
+
+Takes a spec and obligations, gives JSON. It lists the spec as elaborated, every diagram of the basis, and
+dimensions at small sizes; hashes tie it to the bytes of the spec's file, of the files that it uses, and of
+the emitted file. `qecompile.recheck` reads it and trusts none of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePath
+
+from qecompile.basis import Basis
+from qecompile.invariants import Diagram
+from qecompile.spec import Spec
+from qecompile.verify.basis_proof import prove_basis
+from qecompile.verify.obligations import Obligation
+from qecompile.verify.small import resized, settled_sizes
+from qecompile.version import __version__
+
+FORMAT = "qecompile-certificate-1"
+TEXT = "<text>"
+Json = dict[str, object]
+
+
+def make_certificate(
+    spec: Spec,
+    used: Mapping[str, str],
+    emitted: Json | None,
+    ok: bool,
+    obligations: Iterable[Obligation],
+) -> Json:
+    """The certificate of a proof, with its own hash.
+
+    Args:
+        spec: what the proof is about.
+        used: hashes of the files that the spec reaches by `use`, by path from the directory of its own.
+        emitted: file, sha256 and metanet of the emitted file, if there is one.
+        ok: the verdict.
+        obligations: what it consists of.
+    """
+    content: Json = {
+        "format": FORMAT,
+        "qecompile": __version__,
+        "ok": ok,
+        "spec": {
+            "name": spec.name,
+            "file": PurePath(spec.path).name,
+            "sha256": _hash_of_file(spec),
+            "used": dict(used),
+            "arguments": {n: list(v) if isinstance(v, tuple) else v for n, v in spec.arguments},
+        },
+        "emitted": emitted,
+        "elaborated": _elaborated(spec),
+        "basis": _basis(spec),
+        "small": _small(spec),
+        "obligations": [o.to_json() for o in obligations],
+    }
+    return {**content, "sha256": hashlib.sha256(canonical(content).encode()).hexdigest()}
+
+
+def canonical(content: Json) -> str:
+    """The one text of a JSON value: keys sorted, no spaces."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+
+def write_certificate(certificate: Json, path: str | os.PathLike[str]) -> None:
+    """Write a certificate; readers see the old file or the whole new one.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.write_text("".join(_laid_out(certificate)), encoding="utf-8")
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _laid_out(certificate: Json) -> Iterator[str]:
+    """One line for every entry of a list, so that certificates can be read and compared."""
+    yield "{\n"
+    for k, (key, value) in enumerate(certificate.items()):
+        yield f"{',' if k else ''}{json.dumps(key)}: "
+        yield from _lines(value, depth=0)
+        yield "\n"
+    yield "}\n"
+
+
+def _lines(value: object, depth: int) -> Iterator[str]:
+    if isinstance(value, dict) and depth < 1 and any(isinstance(v, (dict, list)) for v in value.values()):
+        yield "{\n"
+        for k, (key, part) in enumerate(value.items()):
+            yield f"{',' if k else ''}{json.dumps(key)}: "
+            yield from _lines(part, depth + 1)
+            yield "\n"
+        yield "}"
+    elif isinstance(value, list) and value and isinstance(value[0], (dict, list)):
+        yield "[\n" + ",\n".join(map(json.dumps, value)) + "\n]"
+    else:
+        yield json.dumps(value)
+
+
+def _hash_of_file(spec: Spec) -> str:
+    """The hash of the bytes of the spec's file; of its text, if it came from none."""
+    data = spec.text.encode() if spec.path == TEXT else Path(spec.path).read_bytes()
+    return hashlib.sha256(data).hexdigest()
+
+
+def _elaborated(spec: Spec) -> Json:
+    spaces = [
+        {
+            "name": s.name,
+            "size": s.size,
+            "permuted": s.permuted,
+            "vector": s.vector,
+            "characters": [[c.name, c.word] for c in s.characters],
+            "parent": s.parent,
+        }
+        for s in spec.spaces
+    ]
+    params = [
+        {
+            "name": p.name,
+            "axes": [
+                {"space": a.space, "dual": a.dual, "charges": list(a.charges), "parent": a.parent}
+                for a in p.axes
+            ],
+        }
+        for p in spec.parameters
+    ]
+    return {"spaces": spaces, "params": params}
+
+
+def _basis(spec: Spec) -> Json:
+    basis = Basis(spec)
+    maps, invariants = _Lists(), _Lists()
+    hom = [
+        {
+            "source": p.source,
+            "target": p.target,
+            "dim": p.dim,
+            "diagrams": maps.shared(basis.diagrams(p.source, p.target)),
+        }
+        for p in basis.pairs()
+    ]
+    affine = [
+        {"target": name, "dim": dim, "diagrams": invariants.shared(basis.invariant_diagrams(name))}
+        for name in spec.params
+        if (dim := basis.invariants(name))
+    ]
+    return {"hom": hom, "affine": affine}
+
+
+class _Lists:
+    """Lists of diagrams, each written out once and then named by the number of its first entry."""
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[Diagram, ...], int] = {}
+        self._entries = 0
+
+    def shared(self, diagrams: tuple[Diagram, ...]) -> object:
+        """The list as the next entry shows it."""
+        first = self._first.setdefault(diagrams, self._entries)
+        self._entries += 1
+        return {"same": first} if first < self._entries - 1 else [_diagram(d) for d in diagrams]
+
+
+def _diagram(d: Diagram) -> Json:
+    supports = [{"blocks": list(s.blocks), "patterns": [list(p) for p in s.patterns]} for s in d.supports]
+    return {
+        "blocks": [list(b.legs) for b in d.blocks],
+        "pairs": [list(p) for p in d.pairs],
+        "epsilons": [list(e) for e in d.epsilons],
+        "support": supports or None,
+    }
+
+
+def _small(spec: Spec) -> Json:
+    """The dimension of every pair at small sizes: as the basis counts it, and as nullities give it."""
+    sizes = settled_sizes(spec)
+    small = resized(spec, sizes)
+    proof = prove_basis(small, Basis(small))
+    counts = proof.listing.counts if proof.listing else {}
+    dims = []
+    for (target, source), (dim, _) in counts.items():
+        nullity = proof.dim(target, source)
+        if nullity is not None and (dim or nullity):
+            dims.append([source, target, dim, nullity])
+    return {"sizes": sizes, "dims": dims}

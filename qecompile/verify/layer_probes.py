@@ -1,0 +1,163 @@
+"""Obligation (d), at the file's own sizes: the number of weights, and exact probes of the layer.
+
+Takes the class `EquivariantLinear` of a module, gives figures or says what is wrong. Codes (`encode_*`,
+`decode_*`: how a large fixed space is mixed) are replaced by integers, so that all is exact in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from qecompile.basis import joint_invariants
+from qecompile.signature import Half, Placed, Signatures
+from qecompile.spec import Spec
+from qecompile.verify.exact import act, draw_element
+from qecompile.verify.translate import (
+    MismatchError,
+    as_features,
+    columns_up_to_factor,
+    draw_probe,
+    gradient_rows,
+)
+
+CODES = ("encode_", "decode_")
+ELEMENTS = 3
+MOST_NUMBERS, MOST_WEIGHTS = 2_000_000, 200_000
+
+Layer = Callable[..., nn.Module]
+
+
+@dataclass(frozen=True, slots=True)
+class Mixing:
+    """What the emitted layer leaves out of the complete basis: codes by space, the rank of the context."""
+
+    codes: tuple[tuple[str, int], ...] = ()
+    context: int | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left out."""
+        return not self.codes and self.context is None
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Weights of a layer, as the diagrams and the mixing have it: for a pair of channels, and of the bias.
+
+    `context` is (rank, rows, columns) where the maps through one number are sums of `rank` products.
+    """
+
+    linear: int
+    bias: int
+    context: tuple[int, int, int] | None = None
+
+    def layer(self, in_channels: int, out_channels: int, *, bias: bool) -> int:
+        """The weights of a layer, without those of codes."""
+        count = self.linear * in_channels * out_channels + bias * self.bias * out_channels
+        if self.context is not None:
+            rank, rows, columns = self.context
+            count += rank * out_channels * (rows * in_channels + columns * out_channels)
+        return count
+
+
+def expected_weights(spec: Spec, mixing: Mixing) -> Expected:
+    """The weights that a layer must have.
+
+    On a coded space an axis passes from source to target or is pooled against so many codes.
+    """
+    halves = Signatures(spec, dict(mixing.codes)).halves
+    names = list(halves)
+    count = _Counter(halves)
+    linear = sum(count.maps(q, p) for q in names for p in names)
+    bias = sum(count.maps(q, None) for q in names)
+    rows = sum(count.maps(None, p) for p in names)
+    if mixing.context is None or mixing.context >= min(rows, bias):
+        return Expected(linear, bias)
+    return Expected(linear - rows * bias, bias, (mixing.context, rows, bias))
+
+
+class _Counter:
+    """Counts the diagrams of pairs, root by root."""
+
+    def __init__(self, halves: Mapping[str, Mapping[str, Placed]]) -> None:
+        self._halves = halves
+        self._known: dict[tuple[int, int], int] = {}
+        self._ids: dict[Half, int] = {}
+
+    def maps(self, target: str | None, source: str | None) -> int:
+        """The number of maps; None stands for the scalar type."""
+        q = self._halves[target] if target is not None else {}
+        p = self._halves[source] if source is not None else {}
+        return prod(self._under(q.get(root), p.get(root)) for root in q.keys() | p.keys())
+
+    def _under(self, target: Placed | None, source: Placed | None) -> int:
+        key = (self._number(target), self._number(source))
+        if key not in self._known:
+            found = joint_invariants(target.half if target else None, source.half if source else None)
+            self._known[key] = sum(d.count for d in found)
+        return self._known[key]
+
+    def _number(self, placed: Placed | None) -> int:
+        return -1 if placed is None else self._ids.setdefault(placed.half, len(self._ids))
+
+
+def count_weights(expected: Expected, layer: Layer) -> None:
+    """See that the file's layer has the expected number of weights, for any channels.
+
+    Raises:
+        MismatchError: it has not.
+    """
+    for a, b, bias in ((1, 1, True), (3, 2, True), (2, 3, False)):
+        made = layer(a, b, bias=bias, device="meta")
+        found = sum(p.numel() for name, p in made.named_parameters() if not name.startswith(CODES))
+        wanted = expected.layer(a, b, bias=bias)
+        if found != wanted:
+            raise MismatchError(f"the layer {a} -> {b} has {found} weights, not {wanted}")
+
+
+def affordable(spec: Spec, weights: int) -> bool:
+    """Whether exact probes at these sizes are within reach."""
+    return sum(prod(p.shape) for p in spec.parameters) <= MOST_NUMBERS and weights <= MOST_WEIGHTS
+
+
+def probe_layer(spec: Spec, layer: Layer, seed: int = 0) -> tuple[int, int]:
+    """Probe the layer at its own sizes: the numbers of weights and of group elements that were tried.
+
+    Raises:
+        MismatchError: it is not equivariant, or a weight is dead or tied to another.
+    """
+    rng = np.random.default_rng(seed)
+    made = layer(1, 1, dtype=torch.float64)
+    _fill_with_integers(made, rng)
+    for _ in range(ELEMENTS):
+        g = draw_element(spec, rng)
+        x = as_features(draw_probe(spec, rng).x)
+        with torch.no_grad():
+            moved, expected = made(act(spec, g, x)), act(spec, g, made(x))
+        for name, value in expected.items():
+            if not torch.equal(moved[name], value):
+                raise MismatchError(f"output {name} does not follow an exact group element")
+    seen: dict[tuple[int, ...], str] = {}
+    names, rows = gradient_rows(made, [draw_probe(spec, rng) for _ in range(6)])
+    for name, key in zip(names, columns_up_to_factor(rows), strict=True):
+        if not any(key):
+            raise MismatchError(f"the weight {name} changes nothing")
+        if key in seen:
+            raise MismatchError(f"the weights {seen[key]} and {name} always act alike")
+        seen[key] = name
+    return len(names), ELEMENTS
+
+
+def _fill_with_integers(layer: nn.Module, rng: np.random.Generator) -> None:
+    """Small random integers for all weights, and for the codes among the buffers."""
+    tensors: dict[str, Tensor] = dict(layer.named_parameters())
+    tensors |= {name: b for name, b in layer.named_buffers() if name.startswith(CODES)}
+    with torch.no_grad():
+        for t in tensors.values():
+            t.copy_(torch.from_numpy(rng.integers(-3, 4, size=tuple(t.shape))))

@@ -1,0 +1,72 @@
+"""Obligation (d), types: the networks of an emitted file are typed, every operation by its rule.
+
+Takes a module of emitted shape, gives the obligation. `MetaNet` is typed whole; of the other classes those
+that it does not contain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from types import ModuleType
+
+from torch import nn
+
+from qecompile.spec import Spec
+from qecompile.verify.claims import ClaimError, Output
+from qecompile.verify.equivariance import Verdict, check_module
+from qecompile.verify.imported import public_classes
+from qecompile.verify.obligations import Obligation, fails, holds
+
+ROLES: dict[str, tuple[tuple[int, ...], Output]] = {
+    "EquivariantLinear": ((2, 3), "equivariant"),
+    "Activation": ((2,), "equivariant"),
+    "Invariants": ((2, 3), "invariant"),
+    "InvariantReadout": ((2, 3), "invariant"),
+    "EquivariantReadout": ((2,), "equivariant"),
+}
+
+
+def prove_types(spec: Spec, module: ModuleType, first_channels: int = 1) -> Obligation:
+    """Type every network of an emitted file."""
+    classes = public_classes(module)
+    verdicts: dict[str, Verdict] = {}
+    reached: set[type] = set()
+    if "MetaNet" in classes:
+        net = classes["MetaNet"]()
+        reached = {type(part) for part in net.modules()}
+        channels = None if first_channels == 1 else first_channels
+        verdicts["MetaNet"] = _verdict(lambda: check_module(spec, net, channels=channels, search=False))
+    for name, (arguments, output) in ROLES.items():
+        if name in classes and classes[name] not in reached:
+            made: nn.Module = classes[name](*arguments)
+            verdicts[name] = _verdict(
+                lambda made=made, n=arguments[0], output=output: check_module(  # type: ignore[misc]
+                    spec, made, channels=n, output=output, search=False
+                )
+            )
+    for name, verdict in verdicts.items():
+        if not verdict.ok:
+            return fails("types", f"{name}: {verdict}")
+    return types_hold(verdicts.values())
+
+
+def types_hold(verdicts: Iterable[Verdict]) -> Obligation:
+    """The obligation that follows from verdicts which all are positive."""
+    found = list(verdicts)
+    claims = [v.claim for v in found]
+    return holds(
+        "types",
+        modules=len(found),
+        operations=sum(len(v.steps) for v in found),
+        equivariant=claims.count("equivariant"),
+        quasi=claims.count("quasi-equivariant"),
+        invariant=claims.count("invariant"),
+    )
+
+
+def _verdict(check: Callable[[], Verdict]) -> Verdict:
+    """What the type system says; what it cannot even begin with is a refusal too."""
+    try:
+        return check()
+    except ClaimError as mistake:
+        return Verdict(False, "refused", notes=(str(mistake),))
