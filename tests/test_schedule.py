@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from qecompile.codegen.writer import Variables
 from qecompile.errors import IRError
 from qecompile.plan.build import build_plan
 from qecompile.plan.codes import choose_codes
-from qecompile.plan.nodes import Plan
+from qecompile.plan.nodes import Plan, Side
 from qecompile.resolve import load, parse
 from qecompile.schedule.check import check
 from qecompile.schedule.interpret import Exact, Numbers, interpret
@@ -187,3 +188,22 @@ def test_operations_grow_linearly_with_layers(root) -> None:
     ]
     assert sizes[2] - sizes[1] == sizes[1] - sizes[0]
     assert any(isinstance(op, Mix) for op in schedule_of(parse(MATRIX)).expand)
+
+
+def test_lowering_looks_at_each_row_and_column_once(root, monkeypatch) -> None:
+    """The work of planning grows with the parameters, not with their pairs."""
+    looked: list[int] = []
+    for layers in (2, 4, 6):
+        spec = load(root / "specs" / "llama.sym", arguments={"layers": layers})
+        plan, count = plan_of(spec), 0
+
+        def counted(side: Side) -> int:
+            nonlocal count
+            count += 1
+            return prod(s.size for s in side.spread)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Side, "multiplicity", property(counted))
+            lower(plan, spec)
+        looked.append(count)
+    assert looked[2] - looked[1] == looked[1] - looked[0]

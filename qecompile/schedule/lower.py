@@ -78,8 +78,12 @@ class _Reduce(_Stage):
     def ops(self, types: Sequence[PlanType]) -> tuple[ReduceOp, ...]:
         found: list[ReduceOp] = []
         rows: dict[tuple[str, Side], Row] = {}
+        by_param: dict[str, list[tuple[PlanType, Side]]] = {}
+        for t in types:
+            for row in t.rows:
+                by_param.setdefault(row.param, []).append((t, row))
         for p in self.spec.parameters:
-            mine = [(t, row) for t in types for row in t.rows if row.param == p.name]
+            mine = by_param.get(p.name, [])
             if mine:
                 dims = tuple(self.axis(p, (k,)) for k in range(len(p.axes)))
                 load = Load(Value(self.fresh(), dims, 1, "C"), p.name)
@@ -128,24 +132,30 @@ class _Reduce(_Stage):
 class _Expand(_Stage):
     """Every column to its parameter."""
 
+    def __init__(self, plan: Plan, spec: Spec) -> None:
+        super().__init__(plan, spec)
+        self.widths = {t.name: t.width for t in plan.types}
+
     def ops(self) -> tuple[ExpandOp, ...]:
         found: list[ExpandOp] = [self._mix(t) for t in self.plan.types]
+        by_param: dict[str, list[tuple[PlanType, Side, int]]] = {}
+        for t in self.plan.types:
+            offset = 0
+            for column in t.columns:
+                by_param.setdefault(column.param, []).append((t, column, offset))
+                offset += column.multiplicity
         for p in self.spec.parameters:
             parts: list[Part] = []
             diagonals: list[OnDiagonal] = []
             everything = tuple((k,) for k in range(len(p.axes)))
-            for t in self.plan.types:
-                offset = 0
-                for column in t.columns:
-                    if column.param == p.name:
-                        piece = self._column(found, p, t, column, offset)
-                        groups = (*piece.groups, *column.pooled, *column.pairs)
-                        on = tuple(sorted(g for g in groups if len(g) > 1))
-                        if on:
-                            diagonals.append(OnDiagonal(piece, on))
-                        else:
-                            parts.append(Part(piece, (), everything))
-                    offset += column.multiplicity
+            for t, column, offset in by_param.get(p.name, []):
+                piece = self._column(found, p, t, column, offset)
+                groups = (*piece.groups, *column.pooled, *column.pairs)
+                on = tuple(sorted(g for g in groups if len(g) > 1))
+                if on:
+                    diagonals.append(OnDiagonal(piece, on))
+                else:
+                    parts.append(Part(piece, (), everything))
             dims = tuple(self.axis(p, g) for g in everything)
             found.append(Sum(Value(self.fresh(), dims, 1, "n"), p.name, tuple(parts), tuple(diagonals)))
         return tuple(found)
@@ -163,7 +173,7 @@ class _Expand(_Stage):
             for k, g in enumerate(column.through)
         ]
         dims += [self.code(p, s.axes) if s.coded else self.axis(p, s.axes) for s in column.spread]
-        last, whole = offset + column.multiplicity, column.multiplicity == t.width
+        last, whole = offset + column.multiplicity, column.multiplicity == self.widths[t.name]
         split = tuple(s.size for s in column.spread)
         piece = Slice(f"y_{t.name}", offset, last, whole, split, tuple(dims))
         for s in column.spread:

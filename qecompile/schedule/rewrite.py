@@ -109,16 +109,17 @@ def take_means_of_means(s: Schedule) -> Schedule:
 
     %2 = mean %1 over a; %3 = mean %1 over a, b   becomes   %2 = mean %1 over a; %3 = mean %2 over b.
     """
-    means: list[Mean] = []
+    means: dict[str, list[Mean]] = {}
     found: list[ReduceOp] = []
     for op in s.reduce:
         if isinstance(op, Mean):
             start: Mean | None = None
-            for other in means:
+            known = means.setdefault(op.source, [])
+            for other in known:
                 done = set(start.over) if start else set()
-                if other.source == op.source and done < set(other.over) < set(op.over):
+                if done < set(other.over) < set(op.over):
                     start = other
-            means.append(op)
+            known.append(op)
             if start is not None:
                 left = [k for k in range(len(op.out.dims) + len(op.over)) if k not in start.over]
                 op = replace(
