@@ -9,6 +9,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lark import Lark, Token, UnexpectedInput, UnexpectedToken
@@ -51,7 +52,6 @@ _HINTS = {
     "if": {
         "_SPACE": "a condition stands behind a loop, as in: space a[i] for i in 1..3 if i != 2 = 4 : permute"
     },
-    ":": {"LBRACE": BRACES},
     "//": {"_SPEC": "`#` starts a comment", "_SPACE": "`#` starts a comment"},
 }
 _CHARACTERS = {
@@ -91,12 +91,22 @@ def explain(error: UnexpectedInput, grammar: Lark, places: Places, text: str) ->
     at = len(pieces) if at_end else bisect_right([p.start for p in pieces], token.start_pos or 0) - 1
     found = None if at_end else pieces[at]
     new_line = found is not None and at > 0 and "\n" in text[pieces[at - 1].end : found.start]
-    wrong = _wrong_token(error.interactive_parser, grammar, places, pieces[:at], found, new_line)
+    parser: Any = error.interactive_parser
+    wrong = _wrong_token(parser, grammar, places, pieces[:at], found, new_line)
+    if _ends_line_with_colon(pieces, at, text) and "LBRACE" in parser.accepts():
+        wrong = replace(wrong, help=BRACES)
     return (
         _misspelt_statement(places, pieces, at, text)
         or _unfinished_head(places, pieces, at, text, grammar)
         or wrong
     )
+
+
+def _ends_line_with_colon(pieces: Sequence[Piece], at: int, text: str) -> bool:
+    """Whether a block is opened here as in Python."""
+    if not (at < len(pieces) and pieces[at].text == ":"):
+        return False
+    return at + 1 == len(pieces) or "\n" in text[pieces[at].end : pieces[at + 1].start]
 
 
 def _wrong_token(

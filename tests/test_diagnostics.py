@@ -19,7 +19,7 @@ from qecompile.resolve import load, parse, parse_arguments
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 PACKAGE = Path(errors.__file__).parent
-FRONT_END = """errors lexical syntax syntax_errors syntax_tree expressions arguments files frames declarations
+FRONT_END = """errors alpha lexical syntax syntax_errors syntax_tree expressions arguments files frames declarations
   names resolve resolve_claims resolve_features resolve_metanets resolve_sources resolve_spaces
   resolve_types""".split()
 
@@ -485,6 +485,11 @@ def test_a_spec_without_braces_is_one_mistake() -> None:
     for head in ("spec s", "spec s(n: int = 2)"):
         (only,) = mistakes(f"{head}:\n  space a = 3 : permute\n  param p : a\n").diagnostics
         assert only.help == "blocks stand in braces, as in: spec NAME(n: int = 3) { ... }"
+
+
+def test_a_colon_inside_a_line_opens_no_block() -> None:
+    error = mistakes("spec s {\n  space a = 3 : permute : fixed\n  param p :\n}")
+    assert [(d.help, d.span.line) for d in error.diagnostics if d.span] == [(None, 2), (None, 3)]
 
 
 @pytest.mark.parametrize(
