@@ -19,6 +19,7 @@ in the unit disc: those of the sum lie within eps of 1, so it is invertible for 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -74,17 +75,22 @@ def has_alpha(space: Space) -> bool:
     return turns or any(c.word != "sign" for c in space.characters)
 
 
-def check_epsilon(spec: Spec, alpha: Alpha) -> Diagnostic | None:
+def tightest_bound(spaces: Iterable[Space], family: str) -> tuple[Fraction, Space] | None:
+    """The least of the bounds on epsilon, and the first space that has it; None if there is no bound."""
+    bounds = [(bound, s) for s in spaces if (bound := epsilon_bound(s, family)) is not None]
+    return min(bounds, key=lambda found: found[0], default=None)
+
+
+def check_epsilon(spaces: Collection[Space], alpha: Alpha) -> Diagnostic | None:
     """What is wrong with the epsilon of a clause: the space where it would leave the group, and the bound."""
     value = dict(alpha.options).get("epsilon")
     if not isinstance(value, int | float):
         return None
-    bounds = [(bound, s) for s in spec.spaces if (bound := epsilon_bound(s, alpha.family)) is not None]
-    bound, space = min(bounds, key=lambda found: found[0], default=(Fraction(1), None))
+    bound, space = tightest_bound(spaces, alpha.family) or (Fraction(1), None)
     if value <= 0:
         help = f"epsilon lies between 0 and {bound}, both left out"
         return Diagnostic("QE094", f"epsilon is {value:g}: alpha would be the identity", help=help)
-    if value < bound or (space is None and any(map(has_alpha, spec.spaces))):
+    if value < bound or (space is None and any(map(has_alpha, spaces))):
         return None
     if space is None:
         return Diagnostic("QE094", f"epsilon is {value:g}", help="it lies between 0 and 1, both left out")
@@ -112,24 +118,32 @@ def _other_way(space: Space, family: str) -> str:
     return ""
 
 
-def check_mixing(spec: Spec, net: MetaNet) -> Diagnostic | None:
-    """What is wrong with an independent alpha: the first map that mixes channels moved apart."""
-    if net.alpha is None or net.alpha.family != "independent" or not any(map(has_alpha, spec.spaces)):
-        return None
+def mixing_map(net: MetaNet) -> str | None:
+    """The first map behind a layer that mixes its channels, as in "`linear2` mixes channels 16 -> 16"."""
     after = [*net.channels[2:], *(() if net.outputs else (1,))]
-    for k, (a, b) in enumerate(zip(net.channels[1:], after, strict=False), start=1):
+    for k, (a, b) in enumerate(zip(net.channels[1:], after, strict=False), start=2):
         if a > 1:
-            mixer = f"linear{k + 1}" if k < len(net.channels) - 1 else "readout equivariant"
-            message = (
-                f"`alpha independent` gives each of the {a} channels behind `linear{k}` a group element of "
-                f"its own, and `{mixer}` mixes channels {a} -> {b}: equal functions would get unequal outputs"
-            )
-            help = (
-                "use `shared` or `covariant`; `independent` is sound for one layer, as in `channels 1, 16`, "
-                "with an invariant readout"
-            )
-            return Diagnostic("QE095", message, help=help)
+            mixer = f"linear{k}" if k <= len(net.channels) - 1 else "readout equivariant"
+            return f"`{mixer}` mixes channels {a} -> {b}"
     return None
+
+
+def check_mixing(spaces: Iterable[Space], net: MetaNet) -> Diagnostic | None:
+    """What is wrong with an independent alpha: the first map that mixes channels moved apart."""
+    if net.alpha is None or net.alpha.family != "independent" or not any(map(has_alpha, spaces)):
+        return None
+    mixes = mixing_map(net)
+    if mixes is None:
+        return None
+    message = (
+        "`alpha independent` gives every channel a group element of its own, "
+        f"and {mixes}: equal functions would get unequal outputs"
+    )
+    help = (
+        "use `shared` or `covariant`; `independent` is sound for one layer, as in `channels 1, 16`, "
+        "with an invariant readout"
+    )
+    return Diagnostic("QE095", message, help=help)
 
 
 def _component(space: Space, factor: Factor) -> str:

@@ -1,7 +1,7 @@
 """Test the `expect` statements of a spec.
 
 Takes a checked spec and its basis, gives one `Result` per statement. Statements about the user's own
-network or about alpha-maps are not answered here: they come back as not checked.
+network are not answered here: they come back as not checked.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from qecompile.basis import Basis
 from qecompile.errors import Diagnostic, Source, Span, SymError
+from qecompile.judgement import is_alpha_live
 from qecompile.orbit import orbit_dim
 from qecompile.spec import Expect, Spec
 
@@ -27,11 +28,14 @@ RELATIONS: dict[str, Callable[[int, int], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one `expect`: `ok` and `actual` are None if it was not checked."""
+    """What became of one `expect`: `ok` and `actual` are None if it was not checked.
+
+    `actual` is a number, or `live` or `dead`.
+    """
 
     expect: Expect
     ok: bool | None
-    actual: int | None
+    actual: int | str | None
 
 
 def check_expects(spec: Spec, basis: Basis) -> tuple[Result, ...]:
@@ -47,6 +51,8 @@ def _check(expect: Expect, spec: Spec, basis: Basis) -> Result:
     except ValueError as limit:  # the orbit of a group that couples too much
         help = "ask for it at smaller sizes, with -D"
         raise SymError([_placed(Diagnostic("QE902", str(limit), help=help), expect, spec)]) from limit
+    if isinstance(actual, str):
+        return Result(expect, ok=actual == expect.wanted, actual=actual)
     if actual is None or expect.value is None:
         return Result(expect, ok=None, actual=actual)
     return Result(expect, RELATIONS[expect.relation](actual, expect.value), actual)
@@ -58,8 +64,11 @@ def _placed(found: Diagnostic, expect: Expect, spec: Spec) -> Diagnostic:
     return found if found.span else replace(found, span=span)
 
 
-def _measure(expect: Expect, spec: Spec, basis: Basis) -> int | None:
-    """The integer on the left of the relation; None for the kinds that have none."""
+def _measure(expect: Expect, spec: Spec, basis: Basis) -> int | str | None:
+    """What the statement is about: a number, or what the alpha-maps of the spec's networks are.
+
+    None for the kinds that are not answered here. Alpha is live if that of some network is.
+    """
     match expect:
         case Expect(kind="dim", source=str(source), target=str(target)):
             return basis.dim(source, target)
@@ -69,5 +78,7 @@ def _measure(expect: Expect, spec: Spec, basis: Basis) -> int | None:
             return basis.invariants(source)
         case Expect(kind="orbit_dim"):
             return orbit_dim(spec)
+        case Expect(kind="alpha"):
+            return "live" if is_alpha_live(spec) else "dead"
         case _:
             return None

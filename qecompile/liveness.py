@@ -15,22 +15,17 @@ where beta_k is equivariant and R invariant.
     the gauge, for every channel by itself: a scale or dilation that it removes is cancelled, so it is dead
     in front of the readout.
 
-Mixing brings nothing new where all channels are multiples of each other: if the weights that a factor moves
-form an open orbit of the group (all their invariants are locally constant), or are one tensor that no other
-map reaches and no pointwise function bends: then the mixture is a scaled copy, which the group reaches too.
+Mixing brings nothing new where the mixture lies in the orbit that the channels come from (`scalings.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod
 
-from qecompile.activations import choose_activation
-from qecompile.orbit import orbit_dim
 from qecompile.plan.alpha import AlphaPlan, Factor, continuous_factors
 from qecompile.plan.invariants import InvariantPlan
 from qecompile.plan.nodes import Plan, Side
+from qecompile.scalings import idle_factors
 from qecompile.spec import MetaNet, Param, Spec
 
 
@@ -69,13 +64,15 @@ def _why_raw(net: MetaNet) -> str:
         "independent": "the group element of each channel stays with its channel",
     }[net.alpha.family]
     if net.outputs:
-        return f"{carried}; `{readout_text(net)}` is the same for a tensor and the tensor moved"
-    return f"{carried}; `{readout_text(net)}` gives weights moved as a whole, which have the same function"
+        return f"{carried}, and `{readout_text(net)}` is the same for a tensor and the tensor moved"
+    return f"{carried}, and `{readout_text(net)}` gives weights moved as a whole, of the same function"
 
 
 def _judge_covariant(spec: Spec, net: MetaNet, layer: Plan, inv: InvariantPlan, alpha: AlphaPlan) -> Verdict:
     last = len(net.channels) - 1
-    moving = [f for f in alpha.factors if not _is_rigid(spec, net, layer, alpha, f)]
+    read = frozenset(row.param for t in inv.read for row in t.rows) if net.outputs else frozenset(spec.params)
+    idle = idle_factors(spec, net, layer, alpha, read)
+    moving = [f for f in alpha.factors if f.label not in idle]
     seen = [f for f in moving if not net.outputs or _is_read(spec, inv, f)]
     for k in range(1, len(net.channels)):
         if net.channels[k] == 1:
@@ -97,7 +94,7 @@ def _why_live(mixer: str, channels: int, factors: list[Factor]) -> str:
 
 def _why_dead(net: MetaNet, moving: list[Factor], seen: list[Factor]) -> str:
     if not moving:
-        return "where alpha acts all channels are multiples of each other; moved and mixed, they still are"
+        return "channels that alpha moves apart are mixed to points of the orbit that they come from"
     if not seen:
         return f"`{readout_text(net)}` reads no parameter on which alpha acts"
     if all(c == 1 for c in net.channels[1:]):
@@ -140,49 +137,3 @@ def _acts_on(p: Param, row: Side, f: Factor) -> bool:
 def _is_cancelled(inv: InvariantPlan, f: Factor) -> bool:
     """Whether the gauge removes the factor from every channel before the channels are mixed."""
     return any((s.space, s.character) == (f.space, f.character) for s in inv.gauge)
-
-
-# Where all channels are alike
-
-
-def _is_rigid(spec: Spec, net: MetaNet, layer: Plan, alpha: AlphaPlan, f: Factor) -> bool:
-    """Whether moving channels by the factor and mixing them gives nothing that the group does not."""
-    return _is_one_orbit(spec, f) or _is_one_copy(spec, net, layer, alpha, f)
-
-
-def _is_one_orbit(spec: Spec, f: Factor) -> bool:
-    """Whether the parameters that the factor is tied up with form an open orbit."""
-    names = set(_tied(spec, f))
-    tied = tuple(p for p in spec.parameters if p.name in names)
-    part = Spec(name=spec.name, spaces=spec.spaces, parameters=tied)
-    try:
-        return orbit_dim(part) == sum(prod(p.shape) for p in tied)
-    except ValueError:  # too much to compute, and then far from open
-        return False
-
-
-def _tied(spec: Spec, f: Factor) -> Iterator[str]:
-    """The parameters that a factor moves, and those that share a continuous factor with one of them."""
-    factors = continuous_factors(spec)
-    found = {m.param for m in f.moves}
-    grown = True
-    while grown:
-        more = {m.param for g in factors if found & {m.param for m in g.moves} for m in g.moves}
-        grown = not more <= found
-        found |= more
-    yield from found
-
-
-def _is_one_copy(spec: Spec, net: MetaNet, layer: Plan, alpha: AlphaPlan, f: Factor) -> bool:
-    """Whether the factor multiplies one tensor, of which all channels are multiples."""
-    moved = {m.param for m in f.moves}
-    beside = [g for g in alpha.factors if g != f and moved & {m.param for m in g.moves}]
-    turns = f.word == "rotate" and f.size == 2 and any(g.word == "dilate" for g in beside)
-    if len(moved) > 1 or (f.is_matrix and not turns) or any(g.space != f.space for g in beside):
-        return False
-    name = next(iter(moved))
-    maps = sum(
-        t.height * sum(c.multiplicity for c in t.columns if c.param == name) for t in layer.types if t.rows
-    )
-    function = choose_activation(spec, spec.params[name], net.activation)
-    return maps == 1 and (function is None or function.name == "identity")

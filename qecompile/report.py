@@ -75,7 +75,7 @@ class CheckReport:
 
     def blocks(self) -> Iterable[Block]:
         """The parameters, the group, the expectations with a count, and the checkpoint."""
-        yield _heading(self.spec)
+        yield heading(self.spec)
         yield Table(
             "parameters",
             ("name", "shape", "axes"),
@@ -144,7 +144,7 @@ class DeriveReport:
 
     def blocks(self) -> Iterable[Block]:
         """The pairs, the invariants and the total."""
-        yield _heading(self.spec)
+        yield heading(self.spec)
         yield Table(
             "equivariant linear maps (pairs of dimension 0 are left out)",
             ("source", "target", "dim", "diagrams"),
@@ -183,19 +183,33 @@ class BuildReport:
             "kernels": list(self.kernels),
             "parameters": self.parameters["MetaNet"],
             "parts": {name: count for name, count in self.parameters.items() if name != "MetaNet"},
+            **({} if (share := alpha_share(self.parameters)) is None else {"alpha_share": share}),
             **({"plan": self.plan.to_json()} if self.plan else {}),
         }
 
     def blocks(self) -> Iterable[Block]:
         """The classes, the weights of each part, and where the file goes."""
-        yield _heading(self.spec)
+        yield heading(self.spec)
         yield Table(
             f"weights of the network (classes: {', '.join(self.classes)})",
             ("part", "weights"),
             tuple((name, str(count)) for name, count in self.parameters.items()),
         )
+        if (share := alpha_share(self.parameters)) is not None:
+            yield f"the alpha-maps have {share:.1%} of the weights of the layers that they follow"
         yield from self.plan.blocks() if self.plan else ()
         yield f"writing {self.output}"
+
+
+def alpha_share(parts: Mapping[str, int]) -> float | None:
+    """The weights of all alpha-maps, as a share of those of the layers that they follow; None without any.
+
+    >>> alpha_share({"linear1": 900, "alpha1": 10, "linear2": 1100, "alpha2": 10, "readout": 500})
+    0.01
+    """
+    alpha = sum(count for part, count in parts.items() if part.startswith("alpha"))
+    layers = sum(count for part, count in parts.items() if part.startswith(("linear", "activation")))
+    return alpha / layers if alpha else None
 
 
 def class_names(source: str) -> tuple[str, ...]:
@@ -256,7 +270,8 @@ def _expect_row(result: Result) -> tuple[str, ...]:
     return verdict, str(expect.line), expect.text, expected, actual
 
 
-def _heading(spec: Spec) -> str:
+def heading(spec: Spec) -> str:
+    """The first line of a report: the spec and the values of its parameters."""
     arguments = ", ".join(f"{name}={_value_text(value)}" for name, value in spec.arguments)
     return f"spec {spec.name}({arguments}) from {spec.path}"
 

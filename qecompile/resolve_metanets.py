@@ -13,6 +13,7 @@ from typing import Literal, TypeVar, cast, get_args
 
 from qecompile import tree
 from qecompile.activations import UNSPECIFIC, choose_activation
+from qecompile.alpha import check_epsilon, check_mixing, tightest_bound
 from qecompile.declarations import Frame
 from qecompile.errors import Collector, Note, Span, SymError, fail, suggest
 from qecompile.expressions import Scope, evaluate, integer_value, turns
@@ -64,7 +65,7 @@ def _read_metanet(frame: Frame, statement: tree.MetaNetStatement) -> MetaNet:
     if context := _only(statement.entries, tree.ContextEntry, collector):
         with collector.attempt():
             rank = _positive(context.rank, frame.scope, "the rank")
-    return MetaNet(
+    net = MetaNet(
         name=statement.name.text,
         channels=channels,
         activation=activation,
@@ -73,6 +74,9 @@ def _read_metanet(frame: Frame, statement: tree.MetaNetStatement) -> MetaNet:
         mix=_read_mixes(frame, statement),
         context_rank=rank,
     )
+    if family is not None and alpha is not None:
+        _check_alpha(frame, family, net, alpha)
+    return net
 
 
 def _only(entries: Sequence[tree.MetaNetEntry], kind: type[Entry], collector: Collector) -> Entry | None:
@@ -218,6 +222,22 @@ def _read_alpha(entry: tree.AlphaEntry, collector: Collector) -> Alpha | None:
     return Alpha(family=family, options=tuple(options))
 
 
+def _check_alpha(frame: Frame, entry: tree.AlphaEntry, net: MetaNet, alpha: Alpha) -> None:
+    """Record an epsilon that leaves the group, and elements of single channels that are mixed later."""
+    spaces = frame.tables.spaces
+    if problem := check_epsilon(spaces.entries.values(), alpha):
+        place, value = next((name.span, v) for name, v in entry.options if name.text == "epsilon")
+        tightest = tightest_bound(spaces.entries.values(), alpha.family) if value != 0 else None
+        note = () if tightest is None else (_declared(frame, tightest[1].name),)
+        frame.tables.collector.add(replace(problem, span=place, notes=note))
+    if problem := check_mixing(spaces.entries.values(), net):
+        frame.tables.collector.add(replace(problem, span=entry.family.span))
+
+
+def _declared(frame: Frame, space: str) -> Note:
+    return Note(f"`{space}` is declared here", frame.tables.spaces.places.get(space))
+
+
 def _read_option(name: tree.Word, value: float | tuple[tree.Word, ...]) -> float | tuple[str, ...]:
     if name.text not in ALPHA_OPTIONS:
         help = suggest(
@@ -228,8 +248,6 @@ def _read_option(name: tree.Word, value: float | tuple[tree.Word, ...]) -> float
         return _read_statistics(name, value)
     if isinstance(value, tuple):
         fail("QE094", f"`{name.text}` is a number", name.span)
-    if name.text == "epsilon" and not 0 < value < 1:
-        fail("QE094", f"epsilon is {value:g}", name.span, help="it lies between 0 and 1, both left out")
     if name.text == "hidden" and (value < 1 or value != int(value)):
         fail("QE094", f"hidden is {value:g}", name.span, help="it is a whole number, at least 1")
     if name.text == "hidden" and value > LARGEST_WIDTH:

@@ -13,9 +13,10 @@ import torch
 from emitted import equivariance_error, module_of, randomised, weights
 
 from qecompile.alpha import alpha_factors, check_epsilon, check_mixing, epsilon_bound
-from qecompile.codegen.emit import alpha_share, emit_source, parameter_counts
+from qecompile.codegen.emit import emit_source, parameter_counts
 from qecompile.errors import SymError
 from qecompile.groups import Group
+from qecompile.report import alpha_share
 from qecompile.resolve import load, parse
 from qecompile.spec import Alpha, MetaNet, Space, Spec
 
@@ -111,7 +112,7 @@ def test_the_raw_bound_of_linear_is_sharp(n: int) -> None:
 )  # fmt: skip
 def test_an_epsilon_out_of_range_names_the_space_and_the_bound(space, family, epsilon, said) -> None:
     spec = parse(f"spec s {{ space {space}  param p : a }}")
-    problem = check_epsilon(spec, Alpha(family=family, options=(("epsilon", epsilon),)))
+    problem = check_epsilon(spec.spaces, Alpha(family=family, options=(("epsilon", epsilon),)))
     assert said in problem.render()
     net = MetaNet(name="m", channels=(1, 2), alpha=Alpha(family=family, options=(("epsilon", epsilon),)))
     with pytest.raises(SymError, match="epsilon is"):
@@ -124,7 +125,7 @@ def test_an_epsilon_out_of_range_names_the_space_and_the_bound(space, family, ep
 )
 def test_an_epsilon_within_range_is_taken(space: str, family: str, epsilon: float) -> None:
     spec = parse(f"spec s {{ space a = {space}  param p : a }}")
-    assert check_epsilon(spec, Alpha(family=family, options=(("epsilon", epsilon),))) is None
+    assert check_epsilon(spec.spaces, Alpha(family=family, options=(("epsilon", epsilon),))) is None
 
 
 NETWORK = """spec s {{
@@ -155,11 +156,11 @@ def test_independent_elements_before_a_map_that_mixes_are_refused(channels, read
 
 def test_independent_elements_are_fine_where_nothing_mixes_or_nothing_moves() -> None:
     last = network("independent()", "1, 6")
-    assert check_mixing(last, last.metanets[0]) is None
+    assert check_mixing(last.spaces, last.metanets[0]) is None
     one = network("independent()", "1, 1, 6")
-    assert check_mixing(one, one.metanets[0]) is None
+    assert check_mixing(one.spaces, one.metanets[0]) is None
     still = parse("spec s { space a = 3 : permute  param p : a  metanet m { alpha independent() } }")
-    assert check_mixing(still, still.metanets[0]) is None
+    assert check_mixing(still.spaces, still.metanets[0]) is None
 
 
 # --- the emitted module --------------------------------------------------------------------------------

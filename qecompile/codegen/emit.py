@@ -6,7 +6,6 @@ Takes a `Spec`, gives text. The same spec gives the same bytes. The header says 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -88,7 +87,7 @@ def _require_alpha(spec: Spec, net: MetaNet) -> None:
         SymError: epsilon is out of its range, or channels that an independent alpha moved apart are mixed.
     """
     if net.alpha is not None:
-        found = [check_epsilon(spec, net.alpha), check_mixing(spec, net)]
+        found = [check_epsilon(spec.spaces, net.alpha), check_mixing(spec.spaces, net)]
         if any(found):
             raise SymError([d for d in found if d is not None])
 
@@ -99,7 +98,7 @@ def _design_alpha(d: Design) -> AlphaPlan | None:
         return None
     counts = part_counts(d)
     layers = sum(count for part, count in counts.items() if part != "readout")
-    alpha = plan_alpha(d.spec, d.net.alpha, d.invariants, layers, len(d.net.channels) - 1)
+    alpha = plan_alpha(d.spec, d.net.alpha, d.plan, d.invariants, layers, len(d.net.channels) - 1)
     return alpha if alpha.factors else None
 
 
@@ -198,7 +197,9 @@ def _write_alpha(w: Writer, d: Design) -> None:
     if d.alpha is None:
         w.line(f"# Alpha: none, though `{d.net.alpha.family}` is asked for: it would be the identity.")
         return
-    share = alpha_share(part_counts(d))
+    counts = part_counts(d)
+    alpha = sum(count for part, count in counts.items() if part.startswith("alpha"))
+    share = alpha / sum(n for part, n in counts.items() if part.startswith(("linear", "activation")))
     w.line(f"# Alpha: {d.alpha.family}, behind every layer, with {share:.1%} of the weights of the layers.")
     for line in describe(d.alpha):
         w.line(f"#   {line}")
@@ -272,17 +273,6 @@ def part_counts(d: Design) -> dict[str, int]:
     else:
         counts["readout"] = d.plan.layer_weights(last, 1)
     return counts
-
-
-def alpha_share(counts: Mapping[str, int]) -> float:
-    """The weights of all alpha-maps, as a share of those of the layers that they follow.
-
-    >>> alpha_share({"linear1": 900, "alpha1": 10, "linear2": 1100, "alpha2": 10, "readout": 500})
-    0.01
-    """
-    alpha = sum(count for part, count in counts.items() if part.startswith("alpha"))
-    layers = sum(count for part, count in counts.items() if part.startswith(("linear", "activation")))
-    return alpha / layers
 
 
 def _invariant_inputs(d: Design, channels: int) -> int:

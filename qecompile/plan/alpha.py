@@ -22,7 +22,6 @@ Both are continuous, and 0 where the features are; Q^T P and |S| are invariants.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
@@ -32,7 +31,7 @@ from qecompile.alpha import has_alpha
 from qecompile.nesting import ancestors
 from qecompile.plan.gauge import axes_along
 from qecompile.plan.invariants import InvariantPlan
-from qecompile.plan.nodes import PlanType
+from qecompile.plan.nodes import Plan, PlanType, Side
 from qecompile.spec import Alpha, Space, Spec
 
 EPSILON = 0.1
@@ -196,13 +195,15 @@ def _moves(spec: Spec, s: Space, character: int | None) -> Iterator[Move]:
                 yield Move(p.name, k, axes_along(spec, p, k), charge=axis.charges[character])
 
 
-def plan_alpha(spec: Spec, alpha: Alpha, inv: InvariantPlan, layer_weights: int, layers: int) -> AlphaPlan:
+def plan_alpha(
+    spec: Spec, alpha: Alpha, layer: Plan, inv: InvariantPlan, layer_weights: int, layers: int
+) -> AlphaPlan:
     """Decide an alpha-map; `layer_weights` are those of all `layers`, of which it takes a small share."""
     options = dict(alpha.options)
     factors = continuous_factors(spec)
     maps: tuple[CovariantMap, ...] = ()
     if alpha.family == "covariant":
-        maps = tuple(m for f in factors if (m := covariant_map(spec, inv, f)) is not None)
+        maps = tuple(m for f in factors if (m := covariant_map(spec, layer, inv, f)) is not None)
     moved = tuple(m.factor for m in maps) if alpha.family == "covariant" else factors
     idle = tuple(f.label for f in factors if f not in moved)
     statistics = _statistics(options.get("stats", STATISTICS))
@@ -245,7 +246,7 @@ def _statistics(value: object) -> tuple[str, ...]:
 # Covariant maps
 
 
-def covariant_map(spec: Spec, inv: InvariantPlan, f: Factor) -> CovariantMap | None:
+def covariant_map(spec: Spec, layer: Plan, inv: InvariantPlan, f: Factor) -> CovariantMap | None:
     """How a covariant alpha is computed on a factor; None if no features give a matrix for it."""
     features = next((t for t in inv.neutral if _lies_on(t, f.lineage)), None)
     order: tuple[int, ...] = ()
@@ -255,7 +256,7 @@ def covariant_map(spec: Spec, inv: InvariantPlan, f: Factor) -> CovariantMap | N
     constants = tuple(1 if spec.space[s].permuted else spec.space[s].size for s in f.lineage)
     if not f.is_matrix or (f.word == "rotate" and f.size == 2):
         return CovariantMap(f, features, order, None, constants)
-    found = _products(spec, inv, f) if f.word == "linear" else _moments(spec, inv, f)
+    found = _products(spec, inv, f) if f.word == "linear" else _moments(spec, layer, inv, f)
     richest = max(found, key=lambda e: (_contracted(e), e.left.name), default=None)
     return None if richest is None else CovariantMap(f, features, order, richest, constants)
 
@@ -284,13 +285,17 @@ def _turned(e: Endomorphism) -> Endomorphism:
     return Endomorphism(e.right, e.left, match, e.match[e.strand], tuple(e.match[k] for k in e.parents))
 
 
-def _moments(spec: Spec, inv: InvariantPlan, f: Factor) -> Iterator[Endomorphism]:
+def _moments(spec: Spec, layer: Plan, inv: InvariantPlan, f: Factor) -> Iterator[Endomorphism]:
     """The types without charges with one axis of the factor's space, which have two vectors to offer."""
     for t in inv.read:
         found = _strand(spec, t, f)
-        charged = any(any(kind.charges) for _, kind in t.key) or not all(a.neutral for a in t.axes)
-        if found is not None and not charged and _count_maps(inv, t, found) > 1:
+        if found is not None and not _is_charged(t) and _count_features(layer, t, f.lineage) > 1:
             yield Endomorphism(t, t, tuple(range(len(t.axes))), *found)
+
+
+def _is_charged(t: PlanType) -> bool:
+    """Whether a character acts on the features of a type."""
+    return any(any(kind.charges) for _, kind in t.key) or not all(a.neutral for a in t.axes)
 
 
 def _strand(spec: Spec, t: PlanType, f: Factor) -> tuple[int, tuple[int, ...]] | None:
@@ -317,20 +322,30 @@ def _contracted(e: Endomorphism) -> int:
     return prod(a.size for k, a in enumerate(e.left.axes) if k != e.strand and k not in e.parents)
 
 
-def _count_maps(inv: InvariantPlan, t: PlanType, found: tuple[int, tuple[int, ...]]) -> int:
-    """How many independent maps from the parameters to features of a type there are.
+def _count_features(layer: Plan, t: PlanType, copies: tuple[str, ...]) -> int:
+    """How many independent features of a type a layer computes, up to the scales that the gauge removes.
 
-    They pass through the type itself, or through one with fewer axes and are then broadcast.
+    Each is a row of the layer, expanded to a parameter and reduced to the type; two that keep the same axes
+    of the same parameter are one. `copies` are the spaces whose indices are kept apart anyway.
     """
-    strand, parents = found
-    wanted = Counter(t.axes[k].space for k in (strand, *parents))
-    most = Counter(a.space for a in t.axes)
-    count = 0
-    for other in inv.plan.types:
-        spaces = Counter(a.space for a in other.axes)
-        if wanted <= spaces <= most:
-            count += other.height
-    return count
+    found: dict[object, int] = {}
+    for row in t.rows:
+        for source in layer.types:
+            for column in (c for c in source.columns if c.param == row.param):
+                own = prod(source.axes[k].size for k in source.own if source.axes[k].space not in copies)
+                for first in source.rows:
+                    count = first.multiplicity * row.multiplicity * own
+                    found[_composite(first, column, row)] = count
+    return sum(found.values())
+
+
+def _composite(first: Side, column: Side, row: Side) -> object:
+    """What is left of a parameter after a row of the layer, a column, and a row of a type."""
+    carried = []
+    for group in row.through:
+        inner = [k for k, through in enumerate(column.through) if set(through) & set(group)]
+        carried.append(tuple(sorted(p for k in inner for p in first.through[k])))
+    return first.param, tuple(carried), first.spread, row.spread, first.pairs, first.epsilons
 
 
 def _covariant_weights(m: CovariantMap, channels: int, hidden: int) -> int:
