@@ -95,7 +95,7 @@ STAGES = {
         "verify.rules.choosing verify.rules.contracting verify.rules.reducing verify.rules.normalising "
         "verify.rules.filling verify.rules.linalg verify.rules.table verify.laws verify.steps verify.raw "
         "verify.cocycle verify.orbit_claim verify.infer "
-        "verify.export verify.trace verify.claims verify.sample verify.running verify.equivariance",
+        "verify.export verify.trace verify.claims verify.sample verify.running verify.equivariance verify.network",
         below="errors spec groups basis",
     ),
     # all of a proof; what the compiler hands to it
@@ -125,7 +125,7 @@ STAGES = {
     # beside everything: the checker of certificates imports nothing of the compiler
     "recheck": Stage(
         "recheck recheck.values recheck.elaborate recheck.nullity recheck.diagrams recheck.obligations "
-        "recheck.elements recheck.source recheck.emitted recheck.command recheck.__main__",
+        "recheck.mixing recheck.elements recheck.source recheck.emitted recheck.command recheck.__main__",
         below="",
     ),
     # beside the command: for editors
@@ -149,6 +149,7 @@ USES_TORCH = {
     "verify.sample",
     "verify.running",
     "verify.equivariance",
+    "verify.network",
     "verify.exact",
     "verify.translate",
     "verify.translation",

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from qecompile.spec import Spec
 from qecompile.verify.claims import Claim, Output, read_claims
 from qecompile.verify.export import Adapted, device_of
-from qecompile.verify.graph import Graph, Ref, Untraceable
+from qecompile.verify.graph import Graph, Ref, Untraceable, value_shapes
 from qecompile.verify.infer import Inference, Refusal, Step, infer, tensor_type
 from qecompile.verify.refused import Refused
 from qecompile.verify.running import as_function
@@ -43,6 +43,7 @@ class Verdict:
         ok: whether the claim is proved.
         claim: `equivariant`, `invariant` or `quasi-equivariant`; `refused` if it is not proved.
         outputs: what is claimed of each output, in words.
+        channels: of each output, how many channels it has; None if it has none.
         cocycle: `strict`, or which alpha moves what.
         steps: the proof: every operation with its rule and the type of its result.
         refusal: why there is no proof.
@@ -53,6 +54,7 @@ class Verdict:
     ok: bool
     claim: str
     outputs: tuple[str, ...] = ()
+    channels: tuple[int | None, ...] = ()
     cocycle: str = "strict"
     steps: tuple[Step, ...] = ()
     refusal: Refusal | None = None
@@ -110,15 +112,17 @@ def check_module(
     """
     adapted = Adapted(module, pack, unpack)
     shapes = _shapes(spec, channels, layout)
+    claims: tuple[Claim, ...] = ()
+    sizes: dict[str, tuple[int, ...]] = {}
     notes: tuple[str, ...] = ()
     try:
         graph = trace(module, _examples(shapes, adapted), pack=pack, unpack=unpack)
         claims = read_claims(graph.outputs, spec, output, output_types)
-        notes = graph.notes
-        found = _infer(spec, graph, claims, layout)
+        sizes, notes = value_shapes(graph), graph.notes
+        found = _infer(spec, graph, claims, sizes, layout)
     except Untraceable as mistake:
         refusal = Refusal("module", "trace", "trace", mistake.reason, source=mistake.source)
-        found, claims = Inference(False, "refused", (), refusal=refusal), ()
+        found = Inference(False, "refused", (), refusal=refusal)
     counterexample = None
     if not found.ok and search and sum(map(prod, shapes.values())) * 2 <= MOST_NUMBERS:
         counterexample = find_counterexample(
@@ -128,6 +132,7 @@ def check_module(
         ok=found.ok,
         claim=found.verdict,
         outputs=tuple(map(str, claims)),
+        channels=tuple(_channels(claim, sizes[_name(claim)], layout) for claim in claims),
         cocycle=found.cocycle,
         steps=found.steps,
         refusal=found.refusal,
@@ -150,21 +155,32 @@ def _examples(shapes: Mapping[str, tuple[int, ...]], module: nn.Module) -> dict[
     return {name: torch.empty(batch, *s, dtype=dtype, device="meta") for name, s in shapes.items()}
 
 
-def _infer(spec: Spec, graph: Graph, claims: tuple[Claim, ...], layout: str) -> Inference:
+def _infer(
+    spec: Spec, graph: Graph, claims: tuple[Claim, ...], sizes: Mapping[str, tuple[int, ...]], layout: str
+) -> Inference:
+    """The proof of all claims, or the first that fails."""
     last = layout == "last"
     given = {i.name: tensor_type(spec, str(i.path[0]), i.shape, last) for i in graph.inputs}
-    shapes = {i.name: i.shape for i in graph.inputs} | {op.name: op.shape for op in graph.ops}
-    shapes |= graph.parameters
-    shapes |= {n: tuple(t.shape) for n, t in {**graph.buffers, **graph.constants}.items() if t is not None}
     wanted = {}
     for claim in claims:
-        if claim.param and isinstance(claim.value, Ref):
+        if claim.param:
             try:
-                wanted[claim.path] = tensor_type(spec, claim.param.name, shapes[claim.value.name], last)
+                wanted[claim.path] = tensor_type(spec, claim.param.name, sizes[_name(claim)], last)
             except Refused as mistake:
-                refusal = _at_output(graph, claim.value.name, f"{claim}, but {mistake.reason}")
+                refusal = _at_output(graph, _name(claim), f"{claim}, but {mistake.reason}")
                 return Inference(False, "refused", (), refusal=refusal)
     return infer(graph, given, wanted)
+
+
+def _name(claim: Claim) -> str:
+    return claim.value.name if isinstance(claim.value, Ref) else ""
+
+
+def _channels(claim: Claim, shape: tuple[int, ...], layout: str) -> int | None:
+    """How many channels an output has, None if it has none; of an invariant, all its numbers are channels."""
+    rank = len(claim.param.shape) if claim.param else 0
+    extra = shape[1 : len(shape) - rank] if layout == "first" else shape[1 + rank :]
+    return prod(extra) if extra else None
 
 
 def _at_output(graph: Graph, name: str, reason: str) -> Refusal:

@@ -114,6 +114,16 @@ class Graph:
         return "\n".join([*given, *weights, *values, *map(str, self.ops), f"return {self.outputs}"])
 
 
+def value_shapes(graph: Graph) -> dict[str, Shape]:
+    """The shape of every value by name; a buffer on a meta device is left out."""
+    known = {**graph.buffers, **graph.constants}
+    return {
+        **graph.parameters,
+        **{name: tuple(t.shape) for name, t in known.items() if t is not None},
+        **{value.name: value.shape for value in (*graph.inputs, *graph.ops)},
+    }
+
+
 def refs(value: object) -> Iterator[str]:
     """The names that a nested argument or output refers to, in order."""
     if isinstance(value, Ref):
