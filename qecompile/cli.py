@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import sys
 import traceback
@@ -440,5 +441,6 @@ def _refuse(diagnostics: Sequence[Diagnostic], words: Sequence[str]) -> int:
 
 def _bad_command_line(mistake: Exception) -> Diagnostic:
     words = getattr(mistake, "format_message", mistake.__str__)()
+    words = re.sub(r"\S{161,}", lambda long: f"{long[0][:80]}...{long[0][-77:]}", words)
     message = words[:1].lower() + words[1:].rstrip(".")
     return Diagnostic("QE950", message, help="`qecompile --help` lists the commands and their options")

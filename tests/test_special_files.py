@@ -136,6 +136,13 @@ def test_what_a_terminal_has_no_letters_for_is_escaped(tmp_path: Path) -> None:
     assert "Traceback" not in outcome.stderr
 
 
+def test_very_long_words_of_a_command_line_are_cut(qecompile) -> None:
+    for words in (["c" * 5000], ["check", "f" * 200 + "/" + "g" * 5000], ["fmt", "--opt" + "i" * 5000]):
+        outcome = qecompile(*words)
+        assert outcome.code == cli.BAD_INPUT
+        assert max(map(len, outcome.err.splitlines())) < 300
+
+
 # Mistakes of the compiler
 
 
