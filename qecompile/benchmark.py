@@ -1,9 +1,10 @@
 """How fast the emitted layer of a spec is on this machine, against a copy and a matrix product.
 
-Everything is measured in one process on one thread, all runs in turn, round after round; the minimum counts
-and the median shows the spread. A *copy* reads and writes all outputs; the *product* multiplies the channels
-of every tensor by one matrix. Their speeds feed the cost model, whose predictions stand beside the
-measurements, as does the floor: inputs read once, outputs written once, at the speed of the copy.
+Everything is measured in one process on one thread, all runs in turn, round after round: the processor time
+of that thread, in which waiting for other processes does not count. The minimum counts, the median shows the
+spread. A *copy* reads and writes all outputs; the *product* multiplies the channels of every tensor by one
+matrix. Their speeds feed the cost model, whose predictions stand beside the measurements, as does the floor:
+inputs read once, outputs written once, at the speed of the copy.
 
 Memory allocators return large blocks to the system and fetch them again page by page, which costs as much as
 the work; `settled_environment` turns that off, and `main` is run in a process of its own that has it.
@@ -69,10 +70,10 @@ def alternate(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str
     found: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds + 1):
         for name, run in runs.items():
-            start = time.perf_counter()
+            start = time.thread_time()
             run()
             if number:
-                found[name].append(time.perf_counter() - start)
+                found[name].append(time.thread_time() - start)
     return {name: Timing(tuple(seconds)) for name, seconds in found.items()}
 
 
@@ -93,12 +94,12 @@ def draw(spec: Spec, sizes: Sizes, channels: int) -> Features:
 
 
 def train(module: nn.Module, x: Features, dy: Features) -> Features:
-    """Forward and backward, with the gradients of features and weights."""
+    """Forward and backward, with gradients of features and weights, which are dropped at the end."""
+    y: Features = module(x)
+    torch.autograd.backward(list(y.values()), list(dy.values()))
     module.zero_grad()
     for value in x.values():
         value.grad = None
-    y: Features = module(x)
-    torch.autograd.backward(list(y.values()), list(dy.values()))
     return y
 
 
