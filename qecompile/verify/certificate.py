@@ -11,14 +11,16 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from math import prod
 from pathlib import Path, PurePath
 
 from qecompile.basis import Basis
 from qecompile.invariants import Diagram
 from qecompile.spec import Spec
-from qecompile.verify.basis_proof import prove_basis
+from qecompile.verify.dimensions import nullity
 from qecompile.verify.obligations import Obligation
-from qecompile.verify.small import resized, settled_sizes
+from qecompile.verify.pairs import Cases
+from qecompile.verify.small import resized
 from qecompile.version import __version__
 
 FORMAT = "qecompile-certificate-1"
@@ -42,6 +44,7 @@ def make_certificate(
         ok: the verdict.
         obligations: what it consists of.
     """
+    basis, written = _basis(spec)
     content: Json = {
         "format": FORMAT,
         "qecompile": __version__,
@@ -55,8 +58,8 @@ def make_certificate(
         },
         "emitted": emitted,
         "elaborated": _elaborated(spec),
-        "basis": _basis(spec),
-        "small": _small(spec),
+        "basis": basis,
+        "small": _small(spec, written),
         "obligations": [o.to_json() for o in obligations],
     }
     return {**content, "sha256": hashlib.sha256(canonical(content).encode()).hexdigest()}
@@ -137,38 +140,35 @@ def _elaborated(spec: Spec) -> Json:
     return {"spaces": spaces, "params": params}
 
 
-def _basis(spec: Spec) -> Json:
+def _basis(spec: Spec) -> tuple[Json, list[tuple[str | None, str]]]:
+    """Every list of diagrams, and the pairs (source, target) at which one is written out."""
     basis = Basis(spec)
-    maps, invariants = _Lists(), _Lists()
-    hom = [
-        {
-            "source": p.source,
-            "target": p.target,
-            "dim": p.dim,
-            "diagrams": maps.shared(basis.diagrams(p.source, p.target)),
-        }
-        for p in basis.pairs()
-    ]
-    affine = [
-        {"target": name, "dim": dim, "diagrams": invariants.shared(basis.invariant_diagrams(name))}
-        for name in spec.params
-        if (dim := basis.invariants(name))
-    ]
-    return {"hom": hom, "affine": affine}
+    hom, affine = _Lists(), _Lists()
+    for p in basis.pairs():
+        hom.enter({"source": p.source, "target": p.target, "dim": p.dim}, basis.diagrams(p.source, p.target))
+    for name in spec.params:
+        if dim := basis.invariants(name):
+            affine.enter({"target": name, "dim": dim}, basis.invariant_diagrams(name))
+    return {"hom": hom.entries, "affine": affine.entries}, hom.written + affine.written
 
 
 class _Lists:
     """Lists of diagrams, each written out once and then named by the number of its first entry."""
 
     def __init__(self) -> None:
+        self.entries: list[Json] = []
+        self.written: list[tuple[str | None, str]] = []
         self._first: dict[tuple[Diagram, ...], int] = {}
-        self._entries = 0
 
-    def shared(self, diagrams: tuple[Diagram, ...]) -> object:
-        """The list as the next entry shows it."""
-        first = self._first.setdefault(diagrams, self._entries)
-        self._entries += 1
-        return {"same": first} if first < self._entries - 1 else [_diagram(d) for d in diagrams]
+    def enter(self, pair: Json, diagrams: tuple[Diagram, ...]) -> None:
+        """Add an entry."""
+        first = self._first.setdefault(diagrams, len(self.entries))
+        shown: object = {"same": first}
+        if first == len(self.entries):
+            shown = [_diagram(d) for d in diagrams]
+            source, target = pair.get("source"), pair["target"]
+            self.written.append((str(source) if source is not None else None, str(target)))
+        self.entries.append({**pair, "diagrams": shown})
 
 
 def _diagram(d: Diagram) -> Json:
@@ -181,15 +181,15 @@ def _diagram(d: Diagram) -> Json:
     }
 
 
-def _small(spec: Spec) -> Json:
-    """The dimension of every pair at small sizes: as the basis counts it, and as nullities give it."""
-    sizes = settled_sizes(spec)
+def _small(spec: Spec, listed: Iterable[tuple[str | None, str]]) -> Json:
+    """Dimensions of the listed pairs where no size is above 2: as the basis counts, and as nullities give."""
+    sizes = {s.name: min(s.size, 2) for s in spec.spaces}
     small = resized(spec, sizes)
-    proof = prove_basis(small, Basis(small))
-    counts = proof.listing.counts if proof.listing else {}
-    dims = []
-    for (target, source), (dim, _) in counts.items():
-        nullity = proof.dim(target, source)
-        if nullity is not None and (dim or nullity):
-            dims.append([source, target, dim, nullity])
-    return {"sizes": sizes, "dims": dims}
+    basis = Basis(small)
+    cases = Cases(small)
+    rows = []
+    for source, target in listed:
+        dim = basis.invariants(target) if source is None else basis.dim(source, target)
+        solved = prod(nullity(case, case.sizes) for case in cases.pair(target, source).values())
+        rows.append([source, target, dim, solved])
+    return {"sizes": sizes, "dims": rows}

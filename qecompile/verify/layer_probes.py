@@ -23,6 +23,7 @@ from qecompile.verify.translate import (
     as_features,
     columns_up_to_factor,
     draw_probe,
+    gradient,
     gradient_rows,
 )
 
@@ -143,15 +144,19 @@ def probe_layer(spec: Spec, layer: Layer, seed: int = 0) -> tuple[int, int]:
         for name, value in expected.items():
             if not torch.equal(moved[name], value):
                 raise MismatchError(f"output {name} does not follow an exact group element")
+    probes = [draw_probe(spec, rng) for _ in range(6)]
+    codes = [p for name, p in made.named_parameters() if name.startswith(CODES)]
+    if codes and not bool(torch.stack([gradient(made, probe, codes) for probe in probes]).any(0).all()):
+        raise MismatchError("an entry of a learned code changes nothing")
     seen: dict[tuple[int, ...], str] = {}
-    names, rows = gradient_rows(made, [draw_probe(spec, rng) for _ in range(6)])
+    names, rows = gradient_rows(made, probes, but=CODES)
     for name, key in zip(names, columns_up_to_factor(rows), strict=True):
         if not any(key):
             raise MismatchError(f"the weight {name} changes nothing")
         if key in seen:
             raise MismatchError(f"the weights {seen[key]} and {name} always act alike")
         seen[key] = name
-    return len(names), ELEMENTS
+    return len(names) + sum(p.numel() for p in codes), ELEMENTS
 
 
 def _fill_with_integers(layer: nn.Module, rng: np.random.Generator) -> None:
@@ -160,4 +165,4 @@ def _fill_with_integers(layer: nn.Module, rng: np.random.Generator) -> None:
     tensors |= {name: b for name, b in layer.named_buffers() if name.startswith(CODES)}
     with torch.no_grad():
         for t in tensors.values():
-            t.copy_(torch.from_numpy(rng.integers(-3, 4, size=tuple(t.shape))))
+            t.copy_(torch.as_tensor(rng.integers(-3, 4, size=tuple(t.shape))))

@@ -62,6 +62,11 @@ class Case:
         """The source's name in `spec`, if there is a source."""
         return None if self.source is None else SOURCE
 
+    @property
+    def sizes(self) -> tuple[tuple[str, int], ...]:
+        """The declared size of every space."""
+        return tuple((s.name, s.size) for s in self.forest)
+
     def legs(self) -> dict[str, int]:
         """How many axes each space has, in both parts together."""
         counts = {s.name: 0 for s in self.forest}

@@ -69,12 +69,6 @@ def assignments(spec: Spec) -> dict[str, dict[str, int]]:
     }
 
 
-def settled_sizes(spec: Spec) -> dict[str, int]:
-    """The declared sizes, or the thresholds where they are smaller."""
-    at = assignments(spec)["at"]
-    return {s.name: min(s.size, at[s.name]) for s in spec.spaces}
-
-
 def entries(spec: Spec) -> int:
     """The number of entries of all parameters together."""
     return sum(prod(p.shape) for p in spec.parameters)

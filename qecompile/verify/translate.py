@@ -37,6 +37,7 @@ RANGE = 40
 PROBES = 8
 EXACT = 2.0**53
 Pair = tuple[str, str | None]  # target, source; no source for the bias
+Codes = tuple[str, ...]
 MOST_WEIGHTS, MOST_ENTRIES = 120_000, 400_000
 
 
@@ -65,9 +66,9 @@ def draw_probe(spec: Spec, rng: np.random.Generator) -> Probe:
     """Entries of absolute value up to `RANGE`; inputs are multiples of the size of their parameter."""
 
     def integers(shape: tuple[int, ...]) -> Ints:
-        return rng.integers(-RANGE, RANGE + 1, size=shape, dtype=np.int64)
+        return np.asarray(rng.integers(-RANGE, RANGE + 1, size=shape, dtype=np.int64))
 
-    x = {p.name: integers(p.shape) * prod(p.shape) for p in spec.parameters}
+    x = {p.name: np.asarray(integers(p.shape) * prod(p.shape)) for p in spec.parameters}
     return Probe(x, {p.name: integers(p.shape) for p in spec.parameters})
 
 
@@ -102,23 +103,33 @@ def match_layer(spec: Spec, basis: Basis, layer: nn.Module, seed: int = 0) -> Ma
     return Matched(len(names) - bias, bias, PROBES)
 
 
-def gradient_rows(layer: nn.Module, probes: Sequence[Probe]) -> tuple[list[str], Ints]:
+def gradient_rows(layer: nn.Module, probes: Sequence[Probe], but: Codes = ()) -> tuple[list[str], Ints]:
     """The numbers <u, d layer(x) / d w_k>, exact: one row for each probe, one column for each weight.
+
+    Weights whose names begin as one of `but` are left out.
 
     Raises:
         MismatchError: they are no integers.
     """
-    parameters = dict(layer.named_parameters())
-    rows = []
-    for probe in probes:
-        value = _pair_with(layer(as_features(probe.x)), probe.u)
-        gradients = torch.autograd.grad(value, list(parameters.values()), allow_unused=True)
-        flat = [
-            torch.zeros(p.numel(), dtype=torch.float64) if g is None else g.reshape(-1)
-            for g, p in zip(gradients, parameters.values(), strict=True)
-        ]
-        rows.append(exact_integers(torch.cat(flat)))
+    parameters = {name: p for name, p in layer.named_parameters() if not name.startswith(but)}
+    rows = [exact_integers(gradient(layer, probe, list(parameters.values()))) for probe in probes]
     return [f"{name}[{k}]" for name, p in parameters.items() for k in range(p.numel())], np.stack(rows)
+
+
+def gradient(layer: nn.Module, probe: Probe, weights: Sequence[Tensor]) -> Tensor:
+    """The gradient of <u, layer(x)> with respect to weights, flat; zero where it does not depend on one."""
+    value = _pair_with(layer(as_features(probe.x)), probe.u)
+    found = torch.autograd.grad(value, list(weights), allow_unused=True)
+    none = torch.zeros(0, dtype=torch.float64)
+    return torch.cat(
+        [
+            none,
+            *(
+                torch.zeros_like(w).reshape(-1) if g is None else g.reshape(-1)
+                for w, g in zip(weights, found, strict=True)
+            ),
+        ]
+    )
 
 
 def _weight_values(
@@ -128,7 +139,7 @@ def _weight_values(
     parameters = list(layer.parameters())
     with torch.no_grad():
         for p in parameters:
-            p.copy_(torch.from_numpy(rng.integers(-3, 4, size=tuple(p.shape))))
+            p.copy_(torch.as_tensor(rng.integers(-3, 4, size=tuple(p.shape))))
     names, rows = gradient_rows(layer, probes)
     current = exact_integers(torch.cat([p.detach().reshape(-1) for p in parameters]))
     for probe, row in zip(probes, rows, strict=True):
