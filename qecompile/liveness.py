@@ -70,8 +70,7 @@ def _why_raw(net: MetaNet) -> str:
 
 def _judge_covariant(spec: Spec, net: MetaNet, layer: Plan, inv: InvariantPlan, alpha: AlphaPlan) -> Verdict:
     last = len(net.channels) - 1
-    read = frozenset(row.param for t in inv.read for row in t.rows) if net.outputs else frozenset(spec.params)
-    idle = idle_factors(spec, net, layer, alpha, read)
+    idle = idle_factors(spec, net, layer, inv, alpha)
     moving = [f for f in alpha.factors if f.label not in idle]
     seen = [f for f in moving if not net.outputs or _is_read(spec, inv, f)]
     for k in range(1, len(net.channels)):

@@ -1,16 +1,20 @@
 """Where moving channels apart and mixing them gives nothing that the group does not give.
 
-Takes a spec, the plan of a layer and of a covariant alpha-map; gives the factors for which that is so.
+Takes a spec, the plans of a layer and of a covariant alpha-map; gives the factors for which that is so.
 
 *Statement.* Let all channels of a tensor be multiples of one tensor T (it is the only one that an
 equivariant linear map sends to its type, and nothing bends it pointwise), or let it have one entry for every
 index value that alpha distinguishes. Alpha multiplies entry J of channel c by prod_f s_{f,c}^e_{f,J}; a
 mixture of the channels is then T with multipliers m_J, any numbers that are equal where the exponents e_J
-are. It lies in the orbit of T iff log m = E x has a solution, where row J of E lists the exponents of *all*
-continuous scalings of the group, those that alpha leaves alone and the scalar matrices of GL(n) included: E
-must have the rank of E beside the indicators of the classes of equal exponents. Exponents depend on indices
-only through which of them are equal, so two values per index are enough. Rotations of a plane multiply by
-phases: the same question again.
+are. It lies in the orbit of T iff log m = E x has a solution, where row J of E lists the exponents of the
+scalings of the group, those that alpha leaves alone included: E must have the rank of E beside the indicators
+of the classes of equal exponents. Exponents depend on indices only through which of them are equal, so two
+values per index are enough.
+
+Which scalings count depends on the readout. An invariant one sees several mixtures at once, so only those
+that the gauge removes from each channel by itself; a network of output weights is one mixture, so all of
+them, the scalar matrices of GL(n) included, and there it is enough that the orbit is open: it contains every
+mixture.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from flint import fmpz_mat
 from qecompile.activations import choose_activation
 from qecompile.orbit import orbit_dim
 from qecompile.plan.alpha import AlphaPlan, Factor, continuous_factors
+from qecompile.plan.invariants import InvariantPlan
 from qecompile.plan.nodes import Plan
 from qecompile.spec import MetaNet, Param, Spec
 
@@ -32,17 +37,24 @@ Exponents = Mapping[tuple[str, tuple[int, ...]], int]
 
 
 def idle_factors(
-    spec: Spec, net: MetaNet, layer: Plan, alpha: AlphaPlan, read: frozenset[str]
+    spec: Spec, net: MetaNet, layer: Plan, inv: InvariantPlan, alpha: AlphaPlan
 ) -> frozenset[str]:
     """The factors, by label, with which a covariant alpha moves no mixture of channels out of its orbit.
 
     Only the parameters that a readout reads count.
     """
+    read = frozenset(spec.params)
+    removed = continuous_factors(spec)
+    if net.outputs:
+        read = frozenset(row.param for t in inv.read for row in t.rows)
+        gauge = {(step.space, step.character) for step in inv.gauge}
+        removed = tuple(f for f in removed if (f.space, f.character) in gauge)
     found: set[str] = set()
     for names in _components(spec, read):
         params = tuple(p for p in spec.parameters if p.name in names)
         mine = tuple(f for f in alpha.factors if names & {m.param for m in f.moves})
-        if mine and (_is_one_orbit(spec, params) or _is_only_scaled(spec, net, layer, mine, params)):
+        is_one = mine and not net.outputs and _is_one_orbit(spec, params)
+        if is_one or (mine and _is_only_scaled(spec, net, layer, mine, removed, params)):
             found |= {f.label for f in mine}
     return frozenset(found)
 
@@ -60,7 +72,7 @@ def _components(spec: Spec, read: frozenset[str]) -> Iterator[frozenset[str]]:
 
 
 def _is_one_orbit(spec: Spec, params: tuple[Param, ...]) -> bool:
-    """Whether generic values of some parameters form an open orbit: every invariant is locally constant."""
+    """Whether generic values of some parameters form an open orbit."""
     part = Spec(name=spec.name, spaces=spec.spaces, parameters=params)
     try:
         return orbit_dim(part) == sum(prod(p.shape) for p in params)
@@ -69,39 +81,32 @@ def _is_one_orbit(spec: Spec, params: tuple[Param, ...]) -> bool:
 
 
 def _is_only_scaled(
-    spec: Spec, net: MetaNet, layer: Plan, moving: tuple[Factor, ...], params: tuple[Param, ...]
+    spec: Spec,
+    net: MetaNet,
+    layer: Plan,
+    moving: tuple[Factor, ...],
+    removed: tuple[Factor, ...],
+    params: tuple[Param, ...],
 ) -> bool:
-    """Whether alpha multiplies entries only, and every multiple lies in the orbit; see the statement."""
-    if any(not _is_scaling(f) and not _is_phase(f) for f in moving):
+    """Whether alpha multiplies entries only, by what the `removed` factors can undo; see the statement."""
+    if any(f.is_matrix and f.size > 1 for f in moving):
         return False
-    group = continuous_factors(spec)
-    rows: list[tuple[Exponents, Exponents]] = []
+    rows: list[Exponents] = []
     classes: dict[object, list[int]] = {}
     for p in params:
-        alone = True
+        before, places = len(classes), 0
         for place in _places(spec, p):
-            multiplied = _exponents(p, place, [f for f in moving if _is_scaling(f)])
-            turned = _exponents(p, place, [f for f in moving if _is_phase(f)])
-            if multiplied or turned:
-                key = (p.name, frozenset(multiplied.items()), frozenset(turned.items()))
-                alone = alone and key not in classes
-                classes.setdefault(key, []).append(len(rows))
-            rows.append((_exponents(p, place, [f for f in group if _is_scaling(f) or f.is_matrix]),
-                         _exponents(p, place, [f for f in group if _is_phase(f)])))  # fmt: skip
-        is_moved = any(key[0] == p.name for key in classes)  # type: ignore[index]
+            if multiplied := _exponents(p, place, moving):
+                classes.setdefault((p.name, frozenset(multiplied.items())), []).append(len(rows))
+                places += 1
+            rows.append(_exponents(p, place, removed))
+        alone = len(classes) - before == places == len(list(_places(spec, p)))
         entries = prod(spec.space[a.space].size for a in p.axes if spec.space[a.space].is_vector)
-        if is_moved and not (alone and entries == 1) and not _has_one_direction(spec, net, layer, p):
-            return False
-    turns = any(_is_phase(f) for f in moving)
-    return _solves([r[0] for r in rows], classes) and (not turns or _solves([r[1] for r in rows], classes))
-
-
-def _is_scaling(f: Factor) -> bool:
-    return not f.is_matrix or (f.word == "linear" and f.size == 1)
-
-
-def _is_phase(f: Factor) -> bool:
-    return f.word == "rotate" and f.size == 2
+        if places and not (alone and entries == 1):
+            apart = {p.axes[k].space for f in moving for m in f.moves if m.param == p.name for k in m.along}
+            if not _has_one_direction(spec, net, layer, p, apart):
+                return False
+    return _solves(rows, classes)
 
 
 def _places(spec: Spec, p: Param) -> Iterator[tuple[int, ...]]:
@@ -110,31 +115,35 @@ def _places(spec: Spec, p: Param) -> Iterator[tuple[int, ...]]:
     return product(*map(range, sizes))
 
 
-def _exponents(p: Param, place: tuple[int, ...], factors: list[Factor]) -> Exponents:
+def _exponents(p: Param, place: tuple[int, ...], factors: tuple[Factor, ...]) -> Exponents:
     """To which power each copy of each factor multiplies the entry of a parameter at some indices.
 
-    A matrix counts with its scalar multiples, to the power 1, or -1 on a dual axis.
+    Matrices count with their scalar multiples: those of `linear`, to the power 1, or -1 on a dual axis.
     """
     found: dict[tuple[str, tuple[int, ...]], int] = {}
     for f in factors:
         for m in (m for m in f.moves if m.param == p.name):
             copy = (f.label, tuple(place[k] for k in m.along))
-            power = m.charge if not f.is_matrix else 0 if f.word == "orthogonal" else -1 if m.contra else 1
-            found[copy] = found.get(copy, 0) + (0 if f.word == "rotate" and f.size > 2 else power)
+            power = m.charge
+            if f.is_matrix:
+                power = 0 if f.word != "linear" else -1 if m.contra else 1
+            found[copy] = found.get(copy, 0) + power
     return {copy: power for copy, power in found.items() if power}
 
 
-def _has_one_direction(spec: Spec, net: MetaNet, layer: Plan, p: Param) -> bool:
-    """Whether all channels of a parameter's features are multiples of one tensor."""
+def _has_one_direction(spec: Spec, net: MetaNet, layer: Plan, p: Param, apart: set[str]) -> bool:
+    """Whether all channels of a parameter's features are multiples of one tensor.
+
+    There may be one for each index value of the spaces that alpha keeps `apart`.
+    """
     count = sum(
-        t.height * c.multiplicity * prod(t.axes[k].size for k in t.own)
+        t.height * c.multiplicity * prod(t.axes[k].size for k in t.own if t.axes[k].space not in apart)
         for t in layer.types
         for c in t.columns
         if c.param == p.name
     )
-    planes = [a for a in p.axes if spec.space[a.space].vector == "rotate" and spec.space[a.space].size == 2]
     function = choose_activation(spec, p, net.activation)
-    return count == (2 if len(planes) == 1 else 1) and (function is None or function.name == "identity")
+    return count == 1 and (function is None or function.name == "identity")
 
 
 def _solves(rows: list[Exponents], classes: Mapping[object, list[int]]) -> bool:
