@@ -40,7 +40,7 @@ STAGES = {
     "resolve": Stage(
         "files declarations names resolve_sources resolve_spaces resolve_types resolve_features "
         "resolve_claims resolve_metanets frames resolve",
-        below="errors spec activations syntax values",
+        below="errors spec activations alpha syntax values",
     ),
     # text -> the same text, laid out
     "format": Stage(
@@ -93,7 +93,7 @@ STAGES = {
         "verify.rules verify.rules.call verify.rules.movement verify.rules.picking verify.rules.joining "
         "verify.rules.diagonals verify.rules.indexing verify.rules.pointwise verify.rules.combining "
         "verify.rules.choosing verify.rules.contracting verify.rules.reducing verify.rules.normalising "
-        "verify.rules.filling verify.rules.linalg verify.rules.table verify.laws verify.steps verify.raw "
+        "verify.rules.filling verify.rules.linalg verify.rules.pooling verify.rules.table verify.laws verify.steps verify.raw "
         "verify.cocycle verify.orbit_claim verify.infer "
         "verify.export verify.trace verify.claims verify.sample verify.running verify.equivariance verify.network",
         below="errors spec groups basis",
