@@ -13,6 +13,7 @@ import torch
 from handwritten.example import Example
 
 from qecompile.verify.claims import read_claims
+from qecompile.verify.equivariance import check_module
 from qecompile.verify.sample import measure
 
 FAMILIES = (
@@ -67,3 +68,22 @@ def test_examples_are_equivariant_in_numbers(example: Example) -> None:
 @pytest.mark.parametrize(("example", "mistake"), MISTAKES)
 def test_mistakes_show_in_numbers(example: Example, mistake: str) -> None:
     assert gap(example, mistake) > 1e-3
+
+
+# --- what the checker says ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.name)
+def test_examples_are_proved(example: Example) -> None:
+    verdict = check_module(example.spec, example.build(), **example.options)
+    assert verdict.ok, str(verdict)
+
+
+@pytest.mark.parametrize(("example", "mistake"), MISTAKES)
+def test_mistakes_are_refused_at_a_line(example: Example, mistake: str) -> None:
+    verdict = check_module(example.spec, example.build(mistake), **example.options, search=False)
+    assert not verdict.ok
+    assert (
+        f"{example.name} ({mistake}).py:" in verdict.refusal.source or "handwritten" in verdict.refusal.source
+    )
+    assert verdict.refusal.reason

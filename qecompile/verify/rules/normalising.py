@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from qecompile.verify.references import reduce_dims, with_dims
-from qecompile.verify.rules.call import Call, Rule, rule
+from qecompile.verify.refused import Refused
+from qecompile.verify.rules.call import Call, Result, Rule, rule
 from qecompile.verify.rules.movement import regroup_type
 from qecompile.verify.rules.pointwise import Function, apply_function
 from qecompile.verify.types import Type, weight_type
@@ -80,9 +81,16 @@ def instance_norm(call: Call) -> Type:
     return _scaled(_over(t, range(2, len(t.dims)), _law(call), "instance_norm"), call, 1)
 
 
-@rule("batch norm", "batch_norm")
-def batch_norm(call: Call) -> Type:
+@rule("batch norm", "batch_norm _native_batch_norm_legit_no_training")
+def batch_norm(call: Call) -> Result:
     """By channel: stored numbers in eval mode, else statistics over batch and places."""
+    if not call.op.parts:
+        return _batch_norm(call)
+    statistics = Refused("the statistics of a batch norm are used")
+    return _batch_norm(call), statistics, statistics
+
+
+def _batch_norm(call: Call) -> Type:
     t = call.type("input")
     over = [d for d in range(len(t.dims)) if d != 1]
     if call.get("training", False) or call.get("running_mean") is None:

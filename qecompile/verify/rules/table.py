@@ -21,6 +21,7 @@ from qecompile.verify.rules import (
     normalising,
     picking,
     pointwise,
+    pooling,
     reducing,
 )
 from qecompile.verify.rules.call import Rule
@@ -39,5 +40,6 @@ FAMILIES = (
     normalising,
     filling,
     linalg,
+    pooling,
 )
 RULES: Mapping[str, Rule] = {name: rule for family in FAMILIES for rule in family.RULES for name in rule.ops}

@@ -1,0 +1,124 @@
+"""Rules for what torch.nn offers besides: pooling over places, padding, distances between rows.
+
+Pooling and padding look at neighbours, so an axis that they cut into windows must have an order: a fixed one.
+Pooled to a single place, an axis may have any order, and pooling is a mean or a maximum over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from qecompile.verify.references import reduce_atoms, reduce_dims, with_dims
+from qecompile.verify.refused import Refused
+from qecompile.verify.rules.call import Call, Result, Rule, rule
+from qecompile.verify.rules.pointwise import FUNCTIONS, Function, apply_function
+from qecompile.verify.types import Type, free
+from qecompile.verify.unify import add, multiply
+
+LARGEST = Function(Fraction(1), None, True)
+LENGTH = Function(Fraction(1), "even", True)
+
+
+def ordered(t: Type, d: int, size: int, what: str) -> Type:
+    """The type with a new fixed axis of `size` places in place of a dimension, whose order was used."""
+    for a in t.dims[d]:
+        if a.kind != "free" and not t.is_uniform(a):
+            raise Refused(f"{what} along `{a.space or a.name}`", "an axis under the group has no order")
+    reduce_atoms(t, {a.id for a in t.dims[d]}, linear=False)
+    return with_dims(t, [*t.dims[:d], (free(size),), *t.dims[d + 1 :]])
+
+
+@rule("padding", "pad constant_pad_nd")
+def padding(call: Call) -> Type:
+    """Entries are added or cut at the ends of fixed axes: zeros obey every law, other numbers charge 0."""
+    t, widths = call.type(), call.ints("pad")
+    filled = call.get("value", 0)
+    if str(call.get("mode", "constant")) == "constant" and filled not in (0, 0.0, False):
+        t = add(t, apply_function(t, Function(), "padding with a number"))
+    for k in range(len(widths) // 2):
+        d = len(t.dims) - 1 - k
+        if widths[2 * k] or widths[2 * k + 1]:
+            t = ordered(t, d, call.op.shape[d], "entries are added or cut")
+    return t
+
+
+@rule(
+    "pooling", "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d avg_pool1d avg_pool2d avg_pool3d"
+)
+def average_pool(call: Call) -> Type:
+    """Means over windows of fixed axes, or over whole axes with charge 0."""
+    return _pooled(call.type(), call.op.shape, _places(call))
+
+
+@rule(
+    "largest in window",
+    "adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d max_pool1d max_pool2d max_pool3d "
+    "max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices",
+)
+def max_pool(call: Call) -> Result:
+    """Maxima over windows of fixed axes, or over whole axes with charge 0: degree 1."""
+    t = call.type()
+    found = apply_function(
+        _pooled(t, (call.op.parts or (call.op.shape,))[0], _places(call)), LARGEST, call.name
+    )
+    place = Refused("the place of a maximum in a window is used as a number", "use the value")
+    return (found, place) if call.op.parts else found
+
+
+def _places(call: Call) -> int:
+    """How many axes of places there are: the number in the name of the operation."""
+    return int(call.name[call.name.index("pool") + 4])
+
+
+def _pooled(t: Type, shape: Sequence[int], places: int) -> Type:
+    """The type after windows of the last axes have become single places, whichever function of them it is."""
+    last = range(len(t.dims) - places, len(t.dims))
+    whole = [d for d in last if shape[d] == 1]
+    t = reduce_dims(t, whole, keep=True, linear=False)
+    for d in last:
+        if d not in whole:
+            t = ordered(t, d, shape[d], "neighbours are pooled")
+    return t
+
+
+# --- distances --------------------------------------------------------------------------------------------
+
+
+@rule("distance", "cdist pairwise_distance")
+def distance(call: Call) -> Type:
+    """|x[i] - y[j]| over the last axis: degree 1 and even; an orthogonal vector axis for p = 2."""
+    pairs = call.name == "cdist"
+    one, other = call.type("x1"), call.type("x2")
+    if call.name == "pairwise_distance" and call.get("eps", 1e-6) != 0:
+        one = add(one, apply_function(one, Function(), "adding eps"))
+    if pairs:
+        one = with_dims(one, [*one.dims[:-1], (), one.dims[-1]])
+        other = with_dims(other, [*other.dims[:-2], (), *other.dims[-2:]])
+    found = _length(add(one, other), call.get("p", 2))
+    return with_dims(found, [*found.dims, ()]) if call.get("keepdim", False) else found
+
+
+def _length(t: Type, p: object) -> Type:
+    """The norm along the last axis."""
+    last = (len(t.dims) - 1,)
+    if not any(a.kind == "vector" for a in t.dims[-1]):
+        return apply_function(reduce_dims(t, last, linear=False), LENGTH, "a norm")
+    if p != 2:
+        raise Refused(f"a norm of order {p} along a vector axis", "rotations keep the norm of order 2 only")
+    return apply_function(reduce_dims(multiply(t, t), last), FUNCTIONS["sqrt"], "a norm")
+
+
+@rule("cosine similarity", "cosine_similarity")
+def cosine_similarity(call: Call) -> Type:
+    """Sum_c x[c] y[c] / max(|x| |y|, eps): odd in both; the eps breaks positive charges."""
+    one, other = call.type("x1"), call.type("x2")
+    over = (call.dim(of="x1", default=1),)
+    lengths = [
+        apply_function(reduce_dims(multiply(t, t), over), Function(None, "even", True), "a norm with eps")
+        for t in (one, other)
+    ]
+    return multiply(reduce_dims(multiply(one, other), over), *lengths)
+
+
+RULES: tuple[Rule, ...] = (padding, average_pool, max_pool, distance, cosine_similarity)
