@@ -1,7 +1,7 @@
 """What a type says, in numbers: rho_T(g) v, and whether a value has the symmetries that its type states.
 
 Nothing here is shared with the rules. The formula is that of `qecompile.groups`,
-(g x)[J] = w_g(J) x[sigma_g(J)] and matrices along vector axes, read off a type's atoms coordinate by coordinate.
+(g x)[J] = w_g(J) x[sigma_g(J)], and matrices along vector axes, read off the atoms of a type.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from qecompile.verify.raw import Raw
+from qecompile.verify.raw import Raw, test_type
 from qecompile.verify.references import with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call
@@ -39,6 +39,9 @@ def apply_raw(call: Call) -> Type | None:
                 return multiply_raw(one, other, Fraction(1 if "mul" in call.name else -1), call.op.shape)
             if isinstance(one, Raw) and isinstance(other, Type) and "mul" in call.name and _is_factor(one):
                 return multiply_raw(other, one, Fraction(1), call.op.shape)
+        case "gt" | "ne" if call.given.get("other") == 0:
+            one = call.given.get("self")
+            return test_type(one) if isinstance(one, Raw) else None
         case "einsum":
             equation, values = call.get("equation"), call.get("tensors")
             if isinstance(equation, str) and isinstance(values, tuple):
@@ -74,7 +77,8 @@ def multiply_raw(t: Type, raw: Raw, power: Fraction, shape: Sequence[int]) -> Ty
     if not raw.positive:
         low, high = raw.interval
         raise Refused(
-            f"a tensor is multiplied by numbers between {low:g} and {high:g} that obey no law",
+            f"a tensor is multiplied by numbers between {low:g} and {high:g} that obey no law "
+            f"({raw.refusal.name}: {raw.refusal.reason})",
             "a factor 1 + epsilon sin(.) stays in the group for epsilon below 1 only",
         )
     t = expand_type(t, tuple(shape))
@@ -103,7 +107,7 @@ def _single(t: Type, d: int) -> Atom:
 
 def _loosened(t: Type, along: set[int]) -> Type:
     """The type without statements that factors along these atoms make untrue: constant, equal, epsilon."""
-    groups = {a.group for a in t.atoms.values() if a.id in along and a.kind in ("equal", "epsilon")}
+    groups = {a.group for a in t.atoms.values() if a.id in along and a.kind in ("equal", "epsilon", "turn")}
     dims = [[replace(a, kind="free", group=0) if a.group in groups else a for a in dim] for dim in t.dims]
     return replace(t, dims=tuple(map(tuple, dims)))
 

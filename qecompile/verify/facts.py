@@ -2,8 +2,8 @@
 
 Takes a tensor, gives a type. Along each axis a constant is *uniform*, or *equal* together with others (it is
 unchanged if one permutation acts on all of them: identity matrices, masks of the diagonal), or a multiple of
-the Levi-Civita tensor together with others, or free. A swap and a cycle generate S(n), so that two
-comparisons decide each group.
+the Levi-Civita tensor together with others, or of a rotation of the plane together with another, or free. A
+swap and a cycle generate S(n), so that two comparisons decide each group.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import combinations, permutations
 import torch
 from torch import Tensor
 
-from qecompile.verify.types import Atom, Type, free, fresh, make, uniform
+from qecompile.verify.types import Atom, Kind, Type, free, fresh, make, uniform
 
 LARGEST = 1 << 22  # entries; a larger constant is looked at for uniform axes only
 
@@ -52,9 +52,10 @@ def _find_groups(value: Tensor, dims: list[int], atoms: dict[int, Atom]) -> list
             atoms |= {d: Atom(fresh(), "equal", value.shape[d], group=number) for d in found}
             if len(found) == 2 and _is_diagonal(value, found):
                 links.append(frozenset(atoms[d].id for d in found))
-        elif _is_epsilon(value, found):
+        elif _is_epsilon(value, found) or _is_turn(value, found):
             number = fresh()
-            atoms |= {d: Atom(fresh(), "epsilon", value.shape[d], group=number) for d in found}
+            kind: Kind = "epsilon" if _is_epsilon(value, found) else "turn"
+            atoms |= {d: Atom(fresh(), kind, value.shape[d], group=number) for d in found}
     return links
 
 
@@ -89,3 +90,11 @@ def _is_epsilon(value: Tensor, dims: tuple[int, ...]) -> bool:
     for image in permutations(range(n)):
         signs[image] = -1 if sum(a > b for a, b in combinations(image, 2)) % 2 else 1
     return torch.equal(last, factor[(..., *[None] * n)] * signs)
+
+
+def _is_turn(value: Tensor, dims: tuple[int, ...]) -> bool:
+    """Whether the value is a I + b J over these two axes of size 2."""
+    if len(dims) != 2 or value.shape[dims[0]] != 2:
+        return False
+    last = value.movedim(dims, (-2, -1))
+    return torch.equal(last[..., 0, 0], last[..., 1, 1]) and torch.equal(last[..., 0, 1], -last[..., 1, 0])

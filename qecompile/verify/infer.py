@@ -20,7 +20,7 @@ from qecompile.verify.facts import constant_type
 from qecompile.verify.graph import Graph, Op, Ref
 from qecompile.verify.laws import check_invariant, tensor_type
 from qecompile.verify.orbit_claim import describe_cocycle
-from qecompile.verify.raw import Raw, new_raw, raw_parts, raw_result
+from qecompile.verify.raw import Raw, new_raw, raw_parts, raw_result, refused_result
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, base_name
 from qecompile.verify.rules.table import RULES
@@ -80,7 +80,7 @@ class _Engine:
                 value, rule = self.by_rule(call, number)
         except Refused as mistake:
             rule = "alpha" if raw is not None else RULES[call.name].name
-            value = self.lost(op, self.refusal(op, rule, mistake), number)
+            value = self.lost(call, self.refusal(op, rule, mistake), number)
         self.values[op.name] = value
         shown = [str(v) for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, Type)]
         if shown:
@@ -121,11 +121,11 @@ class _Engine:
             return typed, "alpha"
         return (raw_parts if call.op.parts else raw_result)(call, raw, number), ""
 
-    def lost(self, op: Op, refusal: Refusal, number: str) -> Value:
+    def lost(self, call: Call, refusal: Refusal, number: str) -> Value:
         """Raw values, because a rule was refused."""
-        if op.parts:
-            return tuple(new_raw(refusal, f"{number}.{k}", shape) for k, shape in enumerate(op.parts))
-        return new_raw(refusal, number, op.shape)
+        if call.op.parts:
+            return tuple(new_raw(refusal, f"{number}.{k}", shape) for k, shape in enumerate(call.op.parts))
+        return refused_result(call, refusal, number)
 
     def part(self, op: Op) -> Value:
         """One of several results."""

@@ -6,9 +6,10 @@ column. Charges are none of its business.
 *Why it is sound.* A value that is constant along an axis obeys the law of every index axis. A tensor that
 does not change if the index is permuted in several axes at once obeys the law of as many axes of one copy of
 a permuted space. A multiple of the identity is unchanged by M (x) M^-T, a multiple of the Levi-Civita tensor
-by Q (x) ... (x) Q with det Q = 1. A weight that varies along an axis obeys the law of a fixed axis, and never
-that of a permuted one. The product of a vector and a dual vector, entry by entry, is the diagonal of their
-tensor product: a `pair`. A value that is constant along a pair is the diagonal of a multiple of the identity.
+by Q (x) ... (x) Q with det Q = 1, a multiple of a rotation of the plane by Q (x) Q. A weight that varies
+along an axis obeys the law of a fixed axis, and never that of a permuted one. The product of a vector and a
+dual vector, entry by entry, is the diagonal of their tensor product: a `pair`. A value that is constant along
+a pair is the diagonal of a multiple of the identity.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from qecompile.verify.refused import Refused
-from qecompile.verify.types import Atom, fresh
+from qecompile.verify.types import Atom, Kind, fresh
 
 Mode = Literal["product", "sum"]
 PINNED = (
@@ -36,14 +37,17 @@ class Seat:
     anchored: bool = False
 
 
+Shared = Literal["equal", "identity", "epsilon", "turn"]
+IN_PLANE = ("identity", "epsilon", "turn")  # over two axes of size 2: of the form a I + b J
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The columns over which an operand is equal, or a multiple of epsilon; `identity`: of the identity."""
+    """The columns over which an operand is equal, a multiple of the identity or of epsilon, or a turn."""
 
     operand: int
     columns: tuple[int, ...]
-    epsilon: bool
-    identity: bool
+    kind: Shared
 
 
 def meet(
@@ -63,7 +67,7 @@ def meet(
     size = {s.column: s.atom.size for s in seats}
     living = [s for s in seats if s.operand in alive]
     sure, open_clusters = _settle(living, _clusters(living, links), mode)
-    joined = _join(open_clusters, alive, mode)
+    joined = _join(open_clusters, size, alive, mode)
     found: dict[int, Atom] = {}
     for column, n in size.items():
         here = [s for s in sure if s.column == column]
@@ -71,86 +75,90 @@ def meet(
             found[column] = replace(_agree(here, alive, mode), id=column)
         else:
             kind, group = joined.get(column, ("equal", fresh()))
-            found[column] = Atom(column, kind, n, group=group) if kind != "free" else Atom(column, "free", n)
+            found[column] = Atom(column, kind, n, group=group)
     return found
 
 
-# --- equal and epsilon ------------------------------------------------------------------------------------
+# --- clusters ---------------------------------------------------------------------------------------------
 
 
 def _clusters(seats: Sequence[Seat], links: Sequence[tuple[frozenset[int], ...]]) -> list[Cluster]:
-    """The groups of more than one column; a value that is equal along one is constant there."""
+    """The groups that keep an axis each; on fewer columns they are constant, or 0, along all of them."""
     groups: dict[tuple[int, int], list[Seat]] = {}
     for s in seats:
-        if s.atom.kind in ("equal", "epsilon"):
+        if s.atom.kind in ("equal", "epsilon", "turn"):
             groups.setdefault((s.operand, s.atom.group), []).append(s)
     found = []
     for (k, _), members in groups.items():
-        columns = tuple(dict.fromkeys(s.column for s in members))
-        epsilon = members[0].atom.kind == "epsilon"
-        linked = any(set(columns) <= link for link in links[k])
-        if len(columns) > 1 or epsilon:
-            found.append(
-                Cluster(k, columns, epsilon, not epsilon and len(members) == len(columns) == 2 and linked)
-            )
+        columns, kind = tuple(dict.fromkeys(s.column for s in members)), members[0].atom.kind
+        whole = len(columns) == len(members) > 1
+        if kind == "equal" and len(columns) > 1:
+            is_identity = whole and len(columns) == 2 and any(set(columns) <= link for link in links[k])
+            found.append(Cluster(k, columns, "identity" if is_identity else "equal"))
+        elif whole:
+            found.append(Cluster(k, columns, "epsilon" if kind == "epsilon" else "turn"))
     return found
 
 
 def _settle(seats: Sequence[Seat], clusters: list[Cluster], mode: Mode) -> tuple[list[Seat], list[Cluster]]:
     """Give clusters the kinds that their columns ask for; what is left stays a cluster."""
-    sure = [s for s in seats if s.atom.kind not in ("equal", "epsilon")]
+    sure = [s for s in seats if s.atom.kind not in ("equal", "epsilon", "turn")]
     left = list(clusters)
-    changed = True
-    while changed:
-        changed = False
-        for cluster in left:
-            asked = next((s for s in sure if s.column in cluster.columns), None)
-            if asked is not None:
-                sure += _as_asked(cluster, asked, mode)
-                left.remove(cluster)
-                changed = True
-                break
-    return sure, left
+    while True:
+        asked = ((c, s) for c in left for s in sure if s.column in c.columns)
+        cluster, seat = next(asked, (None, None))
+        if cluster is None or seat is None:
+            return sure, left
+        sure += _as_asked(cluster, seat, mode)
+        left.remove(cluster)
 
 
 def _as_asked(cluster: Cluster, asked: Seat, mode: Mode) -> list[Seat]:
     """The atoms of a cluster where one of its columns holds the atom `asked`."""
     atom = asked.atom
-    size = atom.size
-    match atom.kind:
-        case "index" if not cluster.epsilon:
+    match atom.kind, cluster.kind:
+        case "index", "equal" | "identity":
             return [Seat(cluster.operand, c, atom) for c in cluster.columns]
-        case "vector" if cluster.identity:
+        case "vector", "identity":
             dual = atom.word == "linear" and not atom.dual
             here, there = (dual, atom.dual) if mode == "product" else (atom.dual, dual)
-            return [
-                Seat(cluster.operand, c, replace(atom, dual=here if c == asked.column else there))
-                for c in cluster.columns
-            ]
-        case "vector" if cluster.epsilon and atom.word == "rotate":
+            duals = {c: here if c == asked.column else there for c in cluster.columns}
+            return [Seat(cluster.operand, c, replace(atom, dual=d)) for c, d in duals.items()]
+        case "vector", "epsilon" | "turn" if atom.word == "rotate":
             return [Seat(cluster.operand, c, atom) for c in cluster.columns]
-    return [Seat(cluster.operand, c, Atom(c, "free", size)) for c in cluster.columns]
+    return [Seat(cluster.operand, c, Atom(c, "free", atom.size)) for c in cluster.columns]
 
 
 def _join(
-    clusters: list[Cluster], alive: Sequence[int], mode: Mode
-) -> dict[int, tuple[Literal["equal", "epsilon", "free"], int]]:
-    """What columns are that only clusters hold: equal or epsilon together, with a group; or free."""
+    clusters: list[Cluster], sizes: Mapping[int, int], alive: Sequence[int], mode: Mode
+) -> dict[int, tuple[Kind, int]]:
+    """What columns are that only clusters hold, with the number of the group that they form."""
     groups: list[list[Cluster]] = []
     for cluster in clusters:
         touching = [g for g in groups if any(set(c.columns) & set(cluster.columns) for c in g)]
         groups = [g for g in groups if g not in touching] + [[cluster, *(c for g in touching for c in g)]]
-    found: dict[int, tuple[Literal["equal", "epsilon", "free"], int]] = {}
+    found: dict[int, tuple[Kind, int]] = {}
     for group in groups:
         columns = {c for cluster in group for c in cluster.columns}
-        kind: Literal["equal", "epsilon", "free"] = "equal"
-        if any(c.epsilon for c in group):
-            same = all(c.epsilon and set(c.columns) == columns for c in group)
-            full = {c.operand for c in group} == set(alive) if mode == "sum" else len(group) == 1
-            kind = "epsilon" if same and full else "free"
-        number = fresh()
+        kind, number = _joint_kind(group, columns, sizes, alive, mode), fresh()
         found |= {column: (kind, number) for column in columns}
     return found
+
+
+def _joint_kind(
+    group: list[Cluster], columns: set[int], sizes: Mapping[int, int], alive: Sequence[int], mode: Mode
+) -> Kind:
+    kinds = {c.kind for c in group}
+    if kinds <= {"equal", "identity"}:
+        return "equal"
+    if mode == "product":
+        return ("turn" if kinds == {"turn"} else "epsilon") if len(group) == 1 else "free"
+    if any(set(c.columns) != columns for c in group) or {c.operand for c in group} != set(alive):
+        return "free"
+    if kinds == {"epsilon"}:
+        return "epsilon"
+    in_plane = kinds <= set(IN_PLANE) and len(columns) == 2 and all(sizes[c] == 2 for c in columns)
+    return "turn" if in_plane else "free"
 
 
 # --- one column -------------------------------------------------------------------------------------------

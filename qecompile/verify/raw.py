@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from qecompile.verify.references import reduce_dims, with_dims
+from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call
+from qecompile.verify.rules.joining import join
 from qecompile.verify.rules.movement import new_order
 from qecompile.verify.steps import Refusal
-from qecompile.verify.types import Type
+from qecompile.verify.types import Type, make
 
 Interval = tuple[float, float]
 ANYTHING: Interval = (-math.inf, math.inf)
@@ -51,6 +54,8 @@ class Raw:
         axes: for each dimension the axis of the base that it is; None where the size is 1.
         power: see `base`.
         matrix: what is known of it as a matrix.
+        test: the type of whether it is 0, with vector axes that are still to be reduced. A vector is 0
+            whatever its basis, so that the largest size of its entries has no law, and whether it is 0 has.
     """
 
     refusal: Refusal
@@ -60,11 +65,12 @@ class Raw:
     axes: tuple[int | None, ...]
     power: Fraction = Fraction(1)
     matrix: Matrix | None = None
+    test: Type | None = None
 
     @property
     def positive(self) -> bool:
-        """Whether all entries are proved positive, and finite."""
-        return 0 < self.interval[0] and self.interval[1] < math.inf
+        """Whether all entries are proved positive."""
+        return self.interval[0] > 0
 
 
 def new_raw(refusal: Refusal, number: str, shape: tuple[int, ...], interval: Interval = ANYTHING) -> Raw:
@@ -84,7 +90,12 @@ def raw_result(call: Call, raw: Raw, number: str) -> Raw:
         if isinstance(exponent, (int, float)):
             power = raw.power * Fraction(exponent).limit_denominator(1 << 16)
             found = replace(raw, power=power, interval=found.interval)
-    return replace(found, matrix=_matrix(call, number))
+    return replace(found, matrix=_matrix(call, number), test=_test(call))
+
+
+def refused_result(call: Call, refusal: Refusal, number: str) -> Raw:
+    """The result of an operation on typed values to which its rule does not apply."""
+    return replace(new_raw(refusal, number, call.op.shape, bounds(call)), test=_test(call))
 
 
 def raw_parts(call: Call, raw: Raw, number: str) -> tuple[Raw, ...]:
@@ -103,9 +114,10 @@ def _view(call: Call, raw: Raw) -> Raw | None:
     shape = call.op.shape
     if call.name in SAME:
         return raw
+    raw = replace(raw, test=None)
     if call.name in ("permute", "transpose", "movedim", "mT"):
         rank = len(raw.shape)
-        order = new_order(replace(call, given={**call.given, "self": _blank(rank)}), rank)
+        order = new_order(call, rank)
         turned = order[-2:] == [rank - 1, rank - 2] and order[:-2] == list(range(rank - 2))
         kept = order[-2:] == [rank - 2, rank - 1]
         matrix = _transposed(raw.matrix) if turned else raw.matrix if kept else None
@@ -120,10 +132,6 @@ def _view(call: Call, raw: Raw) -> Raw | None:
     same = raw.shape[-2:] == shape[-2:]
     axes = [next(left)[1] if n > 1 else None for n in shape]
     return replace(raw, shape=shape, axes=tuple(axes), matrix=raw.matrix if same else None)
-
-
-def _blank(rank: int) -> Type:
-    return Type(((),) * rank)
 
 
 def _transposed(matrix: Matrix | None) -> Matrix | None:
@@ -148,6 +156,11 @@ def bounds(call: Call) -> Interval:
             return 0.0, math.inf
         case "softmax":
             return 0.0, 1.0
+        case "where":
+            return _chosen(call, one, other)
+        case "stack" | "cat" if isinstance(parts := call.given.get("tensors"), tuple):
+            ends = [p.interval if isinstance(p, Raw) else ANYTHING for p in parts]
+            return min(low for low, _ in ends), max(high for _, high in ends)
         case "neg":
             return -one[1], -one[0]
         case "add" | "sub" | "rsub":
@@ -171,6 +184,16 @@ def bounds(call: Call) -> Interval:
 
 
 CLAMPS = (("min", "min_val", -math.inf), ("max", "max_val", math.inf))
+
+
+def _chosen(call: Call, yes: Interval, no: Interval) -> Interval:
+    """Bounds on where(c, x, y); where c says that x is positive, only positive x are chosen."""
+    condition = call.origins.get("condition")
+    asks = condition is not None and condition.name in ("gt", "ne") and condition.given.get("other") == 0
+    same = condition is not None and condition.numbers.get("self") == call.numbers.get("self")
+    if asks and same and yes[0] >= 0:
+        yes = math.nextafter(0, 1), yes[1]
+    return min(yes[0], no[0]), max(yes[1], no[1])
 
 
 def _exp(x: float) -> float:
@@ -214,6 +237,49 @@ def _sum(call: Call, one: Interval, other: Interval) -> Interval:
 def _hull(values: Iterable[float]) -> Interval:
     found = [0.0 if math.isnan(v) else v for v in values]
     return min(found), max(found)
+
+
+# --- zero or not ------------------------------------------------------------------------------------------
+
+
+def _test(call: Call) -> Type | None:
+    """The type of whether the result is 0, for sizes and the largest of them."""
+    value = call.given.get("self")
+    try:
+        if call.name == "abs":
+            return _vanishing(value) if isinstance(value, Type) else None
+        if call.name == "amax" and isinstance(value, Raw) and value.test is not None:
+            over = [d % len(value.shape) for d in call.ints("dim", tuple(range(len(value.shape))))]
+            dims = [
+                [a for a in dim if d not in over or a.kind != "vector"]
+                for d, dim in enumerate(value.test.dims)
+            ]
+            return reduce_dims(
+                with_dims(value.test, dims), over, bool(call.get("keepdim", False)), linear=False
+            )
+        if call.name == "stack" and isinstance(parts := call.given.get("tensors"), tuple):
+            tests = [
+                p.test for p in parts if isinstance(p, Raw) and p.test is not None and p.interval[0] >= 0
+            ]
+            d = call.integer("dim", 0) % len(call.op.shape)
+            raised = [with_dims(t, [*t.dims[:d], (), *t.dims[d:]]) for t in tests]
+            return join(raised, d) if len(tests) == len(parts) else None
+    except Refused:
+        return None
+    return None
+
+
+def _vanishing(t: Type) -> Type | None:
+    """The type of t != 0: no factor changes it."""
+    lawless = bool(t.guards) or any(a.kind == "pair" for a in t.atoms.values())
+    return None if lawless else make(t.dims, zero=t.zero)
+
+
+def test_type(raw: Raw) -> Type | None:
+    """The type of raw > 0, for sizes; None if it has none."""
+    if raw.test is None or raw.interval[0] < 0 or any(a.kind == "vector" for a in raw.test.atoms.values()):
+        return None
+    return replace(raw.test, zero=False)
 
 
 # --- matrices ---------------------------------------------------------------------------------------------

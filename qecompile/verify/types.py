@@ -13,11 +13,12 @@ By kind of atom, rho_T(g) acts on v
     free     not at all: channels, axes of fixed spaces, dimensions of weights;
     index    by the permutation of an index space, that of the copy named by the atom's owner;
     vector   by the matrix of a vector space (its inverse transpose if `dual`), that of the owner's copy;
-and at each entry by the product of character ** power over `charges`, each read at its subject. Three kinds
+and at each entry by the product of character ** power over `charges`, each read at its subject. Four kinds
 say more than a law, and serve where a law is asked for:
     equal    v does not change if the index is permuted in all atoms of one group at once; alone in its group
              it is *uniform*: v is constant along it. All-ones tensors, identity matrices, masks;
     epsilon  along the n atoms of the group, v is a multiple of the Levi-Civita tensor;
+    turn     along the two atoms of the group, of size 2, v is a I + b J, with J a quarter turn;
     pair     v is the diagonal of a value with two dual vector atoms of the same copy: it may be summed.
 `links` say that v is 0 unless linked atoms have the same index (diag_embed); `zero`, that v is 0: then every
 law holds. A `Guard` says that v's law holds only where a condition is true or false.
@@ -39,7 +40,7 @@ from typing import Literal
 
 from qecompile.spec import Param, Spec
 
-Kind = Literal["batch", "free", "index", "vector", "pair", "equal", "epsilon"]
+Kind = Literal["batch", "free", "index", "vector", "pair", "equal", "epsilon", "turn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,8 @@ class Atom:
                 return f"equal {self.size}"
             case "epsilon":
                 return f"epsilon {self.size}"
+            case "turn":
+                return "turn"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -277,7 +280,7 @@ def add_up(
 
 
 def _settle(t: Type, atom: Atom) -> Atom:
-    if atom.kind == "epsilon" and len(t.group(atom)) != atom.size:
+    if atom.kind in ("epsilon", "turn") and len(t.group(atom)) != atom.size:
         return replace(atom, kind="free", group=0)
     if atom.kind == "free" and atom.id not in t.anchored:
         return replace(atom, owner=None, places=None)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from qecompile.verify.references import with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Result, Rule, rule
-from qecompile.verify.types import Atom, Type, make
+from qecompile.verify.types import Atom, Type, fresh, make
 from qecompile.verify.unify import product
 
 
@@ -24,14 +24,14 @@ def _axes(t: Type, name: str) -> tuple[Atom, Atom]:
     if len(t.dims) < 2 or t.zero:
         raise Refused(f"`{name}` needs matrices")
     row, column = t.dims[-2:]
-    if any(a.kind in ("vector", "pair", "epsilon") for dim in t.dims[:-2] for a in dim) or t.guards:
+    if any(a.kind in ("vector", "pair", "epsilon", "turn") for dim in t.dims[:-2] for a in dim) or t.guards:
         raise Refused(
             f"`{name}` is not linear, and another axis of the matrices is a vector", "contract it first"
         )
     if len(row) != 1 or len(column) != 1:
         raise Refused(f"`{name}` of matrices with merged axes has no rule")
     for atom in (row[0], column[0]):
-        if atom.kind not in ("vector", "index", "free", "equal"):
+        if atom.kind not in ("vector", "index", "free", "equal", "turn"):
             raise Refused(f"`{name}` along `{atom.name}`")
     return row[0], column[0]
 
@@ -41,7 +41,7 @@ def _check_endomorphism(t: Type, name: str) -> None:
     row, column = _axes(t, name)
     product([(t, [*range(len(t.dims) - 2), "both", "both"])], list(range(len(t.dims) - 2)))
     kinds = {row.kind, column.kind}
-    if kinds not in ({"vector"}, {"index"}) and not kinds <= {"free", "equal"}:
+    if kinds not in ({"vector"}, {"index"}) and not kinds <= {"free", "equal", "turn"}:
         raise Refused(f"`{name}` of a matrix with axes `{row.name}` and `{column.name}`")
 
 
@@ -76,15 +76,31 @@ def _inverse_type(t: Type, call: Call) -> Type:
 
 @rule("solution", "linalg_solve")
 def solve(call: Call) -> Type:
-    """A^-1 B, with the type of the inverse."""
+    """A^-1 B, with the type of the inverse; turns of the plane commute, and give a turn."""
     a, b = call.type("A"), call.type("B")
     if call.get("left", True) is not True:
         raise Refused("`solve` from the right has no rule", "transpose both sides")
     if len(b.dims) != len(a.dims):
         raise Refused("`solve` with a vector on the right has no rule", "use a matrix of one column")
     batch = list(range(len(a.dims) - 2))
+    if _is_turn(a) and _is_turn(b):
+        rest = [(with_dims(t, t.dims[:-2]), batch) for t in (_inverse_type(a, call), b)]
+        turned, group = product(rest, batch), fresh()
+        return with_dims(
+            turned, [*turned.dims, *((Atom(fresh(), "turn", 2, group=group),) for _ in range(2))]
+        )
     return product(
         [(_inverse_type(a, call), [*batch, "i", "k"]), (b, [*batch, "k", "j"])], [*batch, "i", "j"]
+    )
+
+
+def _is_turn(t: Type) -> bool:
+    """Whether the matrices are turns of the plane, times numbers."""
+    row, column = t.dims[-2:]
+    return (
+        len(row) == len(column) == 1
+        and row[0].kind == column[0].kind == "turn"
+        and row[0].group == column[0].group
     )
 
 

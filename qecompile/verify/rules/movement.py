@@ -98,11 +98,10 @@ def new_order(call: Call, rank: int) -> list[int]:
             return order[::-1]
         case "t" | "mT" | "adjoint" | "matrix_H":
             return order if rank < 2 else [*order[:-2], order[-1], order[-2]]
-        case "transpose":
-            one, other = call.dim("dim0"), call.dim("dim1")
-        case _:
-            names = ("axis0", "axis1") if call.name == "swapaxes" else ("dim0", "dim1")
-            one, other = call.dim(names[0]), call.dim(names[1])
+    names = ("axis0", "axis1") if call.name == "swapaxes" else ("dim0", "dim1")
+    if not order:
+        return order
+    one, other = (call.integer(name) % rank for name in names)
     order[one], order[other] = order[other], order[one]
     return order
 

@@ -35,7 +35,7 @@ def _pick_atom(t: Type, d: int, places: Sequence[int], drop: bool) -> Type:
     atom = t.dims[d][0]
     if t.is_uniform(atom):
         return _with_dim(t, d, (uniform(len(places)),), drop)
-    if atom.kind in ("equal", "epsilon"):
+    if atom.kind in ("equal", "epsilon", "turn"):
         t, atom = _loosened(t, atom), replace(atom, kind="free", group=0)
     if atom.kind == "batch" and atom.id in t.anchored:
         raise Refused(f"entries of the batch are picked ({_brief(places)}): each is moved by a g of its own")

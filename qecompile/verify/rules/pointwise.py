@@ -75,6 +75,8 @@ FUNCTIONS = dict(_table())
 
 def apply_function(t: Type, f: Function, name: str) -> Type:
     """The type of f at every entry of a value of type `t`."""
+    if f.degree == 1 and f.parity == "odd":  # linear: a multiple
+        return t
     for a in t.atoms.values():
         if a.kind in ("vector", "pair"):
             raise Refused(
@@ -94,6 +96,7 @@ def apply_function(t: Type, f: Function, name: str) -> Type:
     dims = t.dims
     if not (f.parity == "odd" and f.keeps_zero):  # else f(c epsilon) = f(c) epsilon
         dims = tuple(tuple(replace(a, kind="free") if a.kind == "epsilon" else a for a in d) for d in dims)
+    dims = tuple(tuple(replace(a, kind="free") if a.kind == "turn" else a for a in d) for d in dims)
     return make(dims, charges, links, t.guards, t.zero and f.keeps_zero)
 
 
