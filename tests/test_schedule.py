@@ -207,3 +207,10 @@ def test_lowering_looks_at_each_row_and_column_once(root, monkeypatch) -> None:
             lower(plan, spec)
         looked.append(count)
     assert looked[2] - looked[1] == looked[1] - looked[0]
+
+
+def test_types_that_read_one_tensor_keep_inputs_of_their_own() -> None:
+    spec = parse("spec s { space a = 1000 : dilate  param p : [a, a*] }")  # so large that its axes are coded
+    schedule = schedule_of(spec)
+    gathered = [op.rows for op in schedule.reduce if isinstance(op, Gather)]
+    assert len(set(gathered)) < len(gathered)

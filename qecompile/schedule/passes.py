@@ -13,7 +13,7 @@ from qecompile.errors import IRError
 from qecompile.plan.nodes import Plan
 from qecompile.schedule.check import check
 from qecompile.schedule.lower import lower, lower_reduce
-from qecompile.schedule.nodes import Load, Schedule, Sum
+from qecompile.schedule.nodes import Gather, Load, Schedule, Sum
 from qecompile.schedule.rewrite import (
     accumulate_in_place,
     fold_small_parts,
@@ -43,10 +43,10 @@ class Pass:
 
 
 def repeated_op(s: Schedule) -> str | None:
-    """Two operations that compute the same, if any."""
+    """Two operations that compute the same, if any; what is gathered for a type keeps a name of its own."""
     seen: dict[object, str] = {}
     for op in s.reduce:
-        if not isinstance(op, Load):
+        if not isinstance(op, (Load, Gather)):
             key = (type(op), *(getattr(op, f) for f in op.__slots__ if f != "out"))
             if key in seen:
                 return f"{op.out.name} repeats {seen[key]}"
