@@ -213,12 +213,12 @@ def small_sizes(problem: Problem) -> tuple[int, ...]:
     sizes = []
     for number, site in enumerate(problem.sites):
         legs = sum(leg.space == number for leg in problem.legs)
-        least = legs if site.is_index else 1
+        least = max(legs, 1) if site.is_index else 1
         if site.vector == "rotate":
-            least = legs if site.size <= legs else legs + 1  # Levi-Civita takes as many legs as values
+            least = legs + 1 if site.size > legs else max(legs, 1)  # Levi-Civita takes as many legs as values
         elif site.vector:
             least = max(2, (legs + 1) // 2)
-        sizes.append(min(site.size, max(least, 1)))
+        sizes.append(min(site.size, least))
     return tuple(sizes)
 
 

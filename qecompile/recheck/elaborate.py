@@ -54,6 +54,7 @@ class Axis:
 class MetaNet:
     """What a `metanet` block says of the module: what it gives, and what restricts or follows its layers."""
 
+    channels: int = 1
     outputs: int | None = None
     alpha: str | None = None
     mixes: Mapping[str, tuple[str, int]] = field(default_factory=dict)
@@ -62,13 +63,14 @@ class MetaNet:
 
 @dataclass(frozen=True)
 class Elaborated:
-    """What a spec says for some arguments; `used` has the hash of every file reached by `use`."""
+    """What a spec says for some arguments; `used` has the hashes of the files that it uses."""
 
     arguments: Mapping[str, Value]
     spaces: Mapping[str, Space]
     params: Mapping[str, tuple[Axis, ...]]
     metanets: Mapping[str, MetaNet]
     used: Mapping[str, str]
+    model: str | None
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a parameter."""
@@ -129,7 +131,9 @@ class Elaborator(Evaluator):
         frame = self.open(file.specs[name], arguments, Frame([], file, {}))
         self.declare_params(frame)
         given = {n: frame.scope[n] for n in parameters_of(file.specs[name])}
-        return Elaborated(given, self.spaces, self.params, dict(self.metanets(frame)), self.used)
+        models = [s for s in frame.statements if s.data == "model"]
+        model = self.text(models[0].children[0], frame.scope) if models else None
+        return Elaborated(given, self.spaces, self.params, dict(self.metanets(frame)), self.used, model)
 
     # Files
 
@@ -301,6 +305,8 @@ class Elaborator(Evaluator):
             found: dict[str, Any] = {"mixes": {}}
             for entry in statement.children[1:]:
                 match entry.data:
+                    case "channels":
+                        found["channels"] = self.integer(entry.children[1], frame.scope)
                     case "invariant":
                         found["outputs"] = self.integer(entry.children[1], frame.scope)
                     case "alpha" if entry.children[1] != "none":

@@ -23,24 +23,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .elaborate import Elaborated, MetaNet
+from .elaborate import MetaNet
 from .elements import Draws, Features, worst
+from .mixing import Dims
 from .nullity import P, Wrong, rank
 
 MOST_NUMBERS = 1 << 24
 LARGE_BATCH = 1 << 20
 MOST_PROBES = 400
 MOST_WORK = 60_000_000
-SILENT_CODES_FROM = 1 << 15
 CODES = ("encode_", "decode_")
-Dims = dict[tuple[str | None, str], int]
-"""Dimensions by source, None for the invariants, and target."""
 
 
 def check_module(
-    module: Any, draws: Draws, net: MetaNet, dims: Dims, codes: Mapping[str, tuple[str, int]], context: bool
+    module: Any, draws: Draws, net: MetaNet, dims: Dims | None, codes: Mapping[str, tuple[str, int]]
 ) -> Iterator[str]:
-    """The facts about a module, each confirmed when it is given."""
+    """The facts about a module, each confirmed when it is given; `dims` are None if not counted."""
     torch.set_num_threads(1)
     spec = draws.spec
     shapes = {name: spec.shape(name) for name in spec.params}
@@ -57,35 +55,8 @@ def check_module(
     for k in range(7):
         check_equivariance(layer, draws, exact=k < 4)
     yield "EquivariantLinear is affine, equivariant without rounding on integers, and to 1e-9 elsewhere"
-    restricted = restrict(dims, spec, net, codes, context)
-    yield from check_weights(module, restricted, draws, codes)
+    yield from check_weights(module, dims, draws, codes)
     yield check_network(module.MetaNet(dtype=torch.float64), net, draws)
-
-
-def restrict(
-    dims: Dims, spec: Elaborated, net: MetaNet, codes: Mapping[str, tuple[str, int]], context: bool
-) -> Dims | None:
-    """The dimensions that a layer with codes should have; None if they are not counted.
-
-    A coded axis passes from the source to the target, or is pooled against the codes, each axis by itself.
-    """
-    said = {s: (mode, k) for s, (mode, k) in net.mixes.items() if mode != "full" and k < spec.spaces[s].size}
-    silent = {s: code for s, code in codes.items() if s not in net.mixes}
-    if {s: code for s, code in codes.items() if s in net.mixes} != said or (context and net.context is None):
-        raise Wrong("the emitted file restricts mixing in other ways than the spec says")
-    if silent and sum(dims.values()) <= SILENT_CODES_FROM:
-        raise Wrong(f"the emitted layer is not complete: mixing over {', '.join(silent)} is restricted")
-    nested = [s.name for s in spec.spaces.values() if s.name in codes and (s.parent or s.is_vector)]
-    if context or nested or any(s.parent in codes for s in spec.spaces.values()):
-        return None
-    restricted = {}
-    for (source, target), dim in dims.items():
-        for s, (_, k) in codes.items():
-            p, q = (sum(a.space == s for a in spec.params[n]) if n else 0 for n in (source, target))
-            passing = (math.comb(p, j) * math.perm(q, j) * k ** (p + q - 2 * j) for j in range(min(p, q) + 1))
-            dim = dim // spec.spaces[s].size ** (p + q) * sum(passing)
-        restricted[source, target] = dim
-    return restricted
 
 
 def drawn(module: nn.Module, draws: Draws, codes: Mapping[str, tuple[str, int]]) -> nn.Module:
@@ -213,7 +184,8 @@ def check_rank(probes: Any, pair: Any, found: Sequence[int]) -> str:
 
 def check_network(network: nn.Module, net: MetaNet, draws: Draws) -> str:
     """Refuse a network that does not keep its law."""
-    theta = draws.inputs(3, exact=False)
+    channels = () if net.channels == 1 else (net.channels,)
+    theta = draws.inputs(3, *channels, exact=False)
     with torch.no_grad():
         for p in network.parameters():
             p.copy_(draws.normal(*p.shape) / max(1, *p.shape[:1]) ** 0.5)
@@ -228,7 +200,7 @@ def check_network(network: nn.Module, net: MetaNet, draws: Draws) -> str:
             raise Wrong("the network gives one answer to different weights")
         for decades in range(4):
             g = draws.element(exact=False, decades=decades)
-            after = network(draws.act(g, theta, channels=False))
+            after = network(draws.act(g, theta, channels=bool(channels)))
             if isinstance(before, Tensor):
                 error, law = worst([after], [before]), "invariant"
             elif net.alpha in (None, "covariant"):

@@ -7,7 +7,6 @@ private names, attributes of anything but `self`, modules inside torch) is not r
 from __future__ import annotations
 
 import ast
-import re
 from types import ModuleType
 from typing import Any
 
@@ -76,12 +75,3 @@ def meaning(node: ast.expr) -> object:
     if isinstance(node, ast.Name):
         return ROOTS.get(node.id)
     return getattr(meaning(node.value), node.attr, None) if isinstance(node, ast.Attribute) else None
-
-
-def stated_codes(source: bytes) -> tuple[dict[str, tuple[str, int]], bool]:
-    """What the head of a file says of restricted mixing: codes by space, and whether there is a context."""
-    head = source.decode("utf-8", "replace").split("\n\n", 1)[0]
-    found = re.findall(r"^#   mix (\S+) (encode|lowrank)\((\d+)\):", head, re.M)
-    return {space: (mode, int(rank)) for space, mode, rank in found}, re.search(
-        r"^#   context lowrank\(", head, re.M
-    ) is not None
