@@ -89,6 +89,15 @@ def test_comments_docstrings_and_layout_do_not_matter() -> None:
 REWRITES = {
     "another spelling of a product": (("y_h = x_h @ self.weight_h", "y_h = x_h.matmul(self.weight_h)"),),
     "another name": (("b = x[\"b\"]  # [B, h, C]\n    V = ", "bias_h = x[\"b\"]\n    b = bias_h\n    V = "),),
+    "weights in another order": (
+        ("# c -> c\n        self.weight_scalar =", "self.weight_h ="),
+        ("# V -> V\n        self.weight_h =", "self.weight_scalar ="),
+    ),
+    "weights under other names": (
+        ("self.weight_h_2 = nn", "self.matrix = nn"),
+        ("_fill(\n            self.weight_h_2", "_fill(\n            self.matrix"),
+        ("x_h_2 @ self.weight_h_2", "x_h_2 @ self.matrix"),
+    ),
     "relu by hand": (("F.relu(x[\"b\"])", "x[\"b\"].clamp(min=0)"),),
     "silu by hand": (("F.silu(x_scalar @", "(lambda z: z * torch.sigmoid(z))(x_scalar @"),),
 }  # fmt: skip

@@ -10,9 +10,8 @@ Agreement is sampled, not proved; a typed derivation and exact probes stand besi
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
 from math import prod
 from types import ModuleType
 from typing import Any
@@ -83,18 +82,18 @@ class Comparison:
                 tally.compare(name, expected, found)
         return Compared(len(self.classes), tally.outputs, tally.error)
 
-    def _run(self, name: str, cls: type, variant: int, weights: Sequence[Tensor] | None = None) -> _Run:
+    def _run(self, name: str, cls: type, variant: int, weights: Mapping[str, Tensor] | None = None) -> _Run:
         try:
             return self._measure(cls, variant, weights)
         except Exception as failure:
             raise DifferenceError(f"{name} cannot be run: {type(failure).__name__}: {failure}") from failure
 
-    def _measure(self, cls: type, variant: int, weights: Sequence[Tensor] | None) -> _Run:
+    def _measure(self, cls: type, variant: int, weights: Mapping[str, Tensor] | None) -> _Run:
         arguments = _arguments(cls, variant)
         torch.manual_seed(variant)
         net: nn.Module = cls(**arguments, dtype=torch.float64)
         initial = {k: v.clone() for k, v in net.state_dict().items()}
-        weights = set_weights(net, weights)
+        names = set_weights(net, weights)
         net.train(variant == 0)
         channels = None
         if arguments:
@@ -106,14 +105,15 @@ class Comparison:
         with torch.no_grad():
             for method in _methods(cls):
                 outputs[method] = getattr(net, method)(x)
-        return _Run(weights, initial, outputs, _gradients(net, x))
+        now = {names[k]: v.clone() for k, v in net.state_dict().items()}
+        return _Run(now, {names[k]: v for k, v in initial.items()}, outputs, _gradients(net, x, names))
 
 
 @dataclass(frozen=True)
 class _Run:
     """One network: its weights, those it began with, what it gives and the gradients of that."""
 
-    weights: Sequence[Tensor]
+    weights: Mapping[str, Tensor]
     initial: Mapping[str, Tensor]
     outputs: Mapping[str, Any]
     gradients: Mapping[str, Tensor]
@@ -151,8 +151,10 @@ CORNERS: tuple[Callable[[Tensor, int], Tensor], ...] = (
 )
 
 
-def set_weights(net: nn.Module, weights: Sequence[Tensor] | None) -> Sequence[Tensor]:
-    """Give a network the weights and buffers listed, or random ones; they are matched by name, or in order.
+def set_weights(net: nn.Module, weights: Mapping[str, Tensor] | None) -> dict[str, str]:
+    """Give a network the weights and buffers listed, or random ones; the name listed for each of its own.
+
+    They are matched by name; in order, if the names differ.
 
     Raises:
         DifferenceError: the network has others.
@@ -160,13 +162,18 @@ def set_weights(net: nn.Module, weights: Sequence[Tensor] | None) -> Sequence[Te
     state = net.state_dict()
     if weights is None:
         generator = torch.Generator().manual_seed(11)
-        weights = [_random(k, v, generator, dict(net.named_parameters())) for k, v in state.items()]
-    shapes, own = [list(w.shape) for w in weights], [list(v.shape) for v in state.values()]
-    if shapes != own:
-        odd = next(pair for pair in zip_longest(own, shapes) if pair[0] != pair[1])
-        raise DifferenceError(f"its weights differ: one of shape {odd[0]} where {odd[1]} is expected")
-    net.load_state_dict(dict(zip(state, weights, strict=True)))
-    return weights
+        parameters = dict(net.named_parameters())
+        weights = {k: _random(k, v, generator, parameters) for k, v in state.items()}
+    names = (
+        {k: k for k in state} if state.keys() == weights.keys() else dict(zip(state, weights, strict=False))
+    )
+    own = {names.get(k, k): list(v.shape) for k, v in state.items()}
+    wanted = {k: list(v.shape) for k, v in weights.items()}
+    for k in {**wanted, **own}:
+        if own.get(k) != wanted.get(k):
+            raise DifferenceError(f"its weights differ: {k} has shape {own.get(k)} and not {wanted.get(k)}")
+    net.load_state_dict({k: weights[names[k]] for k in state})
+    return names
 
 
 def _random(name: str, value: Tensor, generator: torch.Generator, parameters: Mapping[str, Any]) -> Tensor:
@@ -177,14 +184,16 @@ def _random(name: str, value: Tensor, generator: torch.Generator, parameters: Ma
     return drawn.div(max(value.shape[0] if value.dim() > 1 else 1, 1) ** 0.5)
 
 
-def _gradients(net: nn.Module, x: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _gradients(net: nn.Module, x: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:
     """The gradient of a weighted sum of the outputs on the normal batch entry, by weight and input."""
     leaves = {name: v[:1].clone().requires_grad_() for name, v in x.items()}
     generator = torch.Generator().manual_seed(13)
     value = torch.zeros((), dtype=torch.float64)
     for _, out in tensors(net(leaves)):
         value = value + (out * torch.randn(out.shape, generator=generator, dtype=out.dtype)).sum()
-    places: dict[str, Tensor] = {f"weight {k}": p for k, p in enumerate(net.parameters()) if p.requires_grad}
+    places: dict[str, Tensor] = {
+        f"weight {names[name]}": p for name, p in net.named_parameters() if p.requires_grad
+    }
     places |= {f"input {name}": v for name, v in leaves.items()}
     found = torch.autograd.grad(value, list(places.values()), allow_unused=True)
     return {
@@ -208,14 +217,13 @@ class _Tally:
         for method in expected.outputs:
             self._nested(f"{name}.{method}", expected.outputs[method], found.outputs[method])
         self._nested(f"the gradient of {name} with respect to", expected.gradients, found.gradients)
-        initial = [list(run.initial.values()) for run in (expected, found)]
-        for key, a, b in zip(expected.initial, *initial, strict=True):
-            self._tensor(f"the initial value of {name}.{key}", a[None], b[None])
+        for key, value in expected.initial.items():
+            self._tensor(f"the initial value of {name}.{key}", value[None], found.initial[key][None])
 
     def _nested(self, where: str, expected: object, found: object) -> None:
         left, right = dict(tensors(expected)), dict(tensors(found))
-        if list(left) != list(right):
-            raise DifferenceError(f"{where} gives {list(right)}, not {list(left)}")
+        if left.keys() != right.keys():
+            raise DifferenceError(f"{where} gives {sorted(right)}, not {sorted(left)}")
         for label, value in left.items():
             self._tensor(f"{where} {label}".strip(), value, right[label])
 
