@@ -89,13 +89,16 @@ STAGES = {
     ),
     # module, Spec -> proof
     "verify": Stage(
-        "verify verify.graph verify.refused verify.types verify.references verify.meet verify.unify verify.facts "
-        "verify.rules verify.rules.call verify.rules.movement verify.rules.picking verify.rules.joining "
-        "verify.rules.diagonals verify.rules.indexing verify.rules.pointwise verify.rules.combining "
+        "verify verify.graph verify.refused verify.types verify.references verify.meet verify.unify "
+        "verify.facts "
+        "verify.rules verify.rules.call verify.rules.movement verify.rules.picking verify.rules.diagonals "
+        "verify.rules.indexing verify.rules.pointwise verify.rules.joining verify.rules.combining "
         "verify.rules.choosing verify.rules.contracting verify.rules.reducing verify.rules.normalising "
-        "verify.rules.filling verify.rules.linalg verify.rules.pooling verify.rules.table verify.laws verify.steps verify.raw "
+        "verify.rules.filling verify.rules.linalg verify.rules.pooling verify.rules.recurrent "
+        "verify.rules.spectra verify.rules.table verify.laws verify.steps verify.raw "
         "verify.cocycle verify.orbit_claim verify.infer "
-        "verify.export verify.trace verify.claims verify.sample verify.running verify.equivariance verify.network",
+        "verify.export verify.trace verify.claims verify.sample verify.running verify.equivariance "
+        "verify.network",
         below="errors spec groups basis",
     ),
     # all of a proof; what the compiler hands to it

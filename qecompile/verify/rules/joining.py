@@ -9,6 +9,8 @@ from math import prod
 from qecompile.verify.references import with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Rule, rule
+from qecompile.verify.rules.movement import expand_type
+from qecompile.verify.rules.pointwise import Function, apply_function
 from qecompile.verify.types import Atom, Type, free, is_loose
 from qecompile.verify.unify import add, merge
 
@@ -106,4 +108,13 @@ def write(call: Call) -> Type:
     return join([with_dims(t, [*t.dims[:d], (free(n - len(places)),), *t.dims[d + 1 :]]), part], d)
 
 
-RULES: tuple[Rule, ...] = (cat, stack, write)
+@rule("assignment", "copy")
+def assign(call: Call) -> Type:
+    """Y[...] = x: the law of x, at the shape and in the dtype of y."""
+    found, dtype = expand_type(call.type("src"), call.op.shape), call.op.dtype
+    if dtype is None or dtype.is_floating_point or dtype.is_complex:
+        return found
+    return apply_function(found, Function(keeps_zero=True), "a cast")
+
+
+RULES: tuple[Rule, ...] = (cat, stack, write, assign)

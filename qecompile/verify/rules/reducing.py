@@ -83,9 +83,11 @@ def prod_rule(call: Call) -> Type:
 def norm(call: Call) -> Type:
     """Degree 1 and even; of order 2 along an orthogonal vector axis: sqrt(sum_i x[i] x[i])."""
     t, keep = call.type(), bool(call.get("keepdim", False))
-    order = call.get("ord", call.get("p", 2))
+    order = call.get("ord", call.get("p", "fro" if call.name == "linalg_matrix_norm" else 2))
     matrix = call.name in ("linalg_matrix_norm", "linalg_norm")
     over = call.dims("dim")
+    if call.name == "linalg_matrix_norm" and call.get("dim") is None:
+        over = over[-2:]
     if matrix and (order not in (2, 2.0, "fro") or (order != "fro" and len(over) > 1)):
         raise Refused(f"the matrix norm {order!r} has no rule", "use the Frobenius norm")
     if any(a.kind == "vector" for a in t.atoms.values()):

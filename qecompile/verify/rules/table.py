@@ -22,7 +22,9 @@ from qecompile.verify.rules import (
     picking,
     pointwise,
     pooling,
+    recurrent,
     reducing,
+    spectra,
 )
 from qecompile.verify.rules.call import Rule
 
@@ -41,5 +43,7 @@ FAMILIES = (
     filling,
     linalg,
     pooling,
+    spectra,
+    recurrent,
 )
 RULES: Mapping[str, Rule] = {name: rule for family in FAMILIES for rule in family.RULES for name in rule.ops}

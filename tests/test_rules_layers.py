@@ -1,0 +1,121 @@
+"""Rules for recurrent layers, spectra, assignments: what each lets through, in numbers too, and refuses."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tape import Tape
+
+import qecompile as qe
+from qecompile.verify.graph import Ref
+
+SPEC = qe.parse("""
+spec rows {
+  space x = 3 : fixed   space h = 4 : permute   space s = 4 : permute * scale   space e = 4 : permute * sign
+  space o = 3 : orthogonal  space l = 3 : linear
+  param A : h x    param B : h h    param S : s x    param E : e x    param O : h o    param L : h l
+}
+""")
+
+
+def tape_with(param: str, *channels: int) -> tuple[Tape, Ref]:
+    tape = Tape(SPEC)
+    return tape, tape.input(param, *channels)
+
+
+def holds(tape: Tape, ref: Ref) -> str:
+    """The type of a value, after it has been checked in numbers."""
+    t = tape.type(ref)
+    assert tape.wrong(t, ref.name) == ""
+    return str(t)
+
+
+def refused(tape: Tape, ref: Ref) -> str:
+    found = tape.infer(ref)
+    assert not found.ok
+    return f"{found.refusal.reason} {found.refusal.help}"
+
+
+# --- recurrent layers -------------------------------------------------------------------------------------
+
+
+def run(tape: Tape, name: str, x: Ref, rows: int, features: int, batch_first: bool = True) -> tuple[Ref, ...]:
+    gates = {"gru": 3, "lstm": 4}.get(name, 1)
+    weights = [
+        tape.weight(5 * gates, features),
+        tape.weight(5 * gates, 5),
+        tape.weight(5 * gates),
+        tape.weight(5 * gates),
+    ]
+    start = tape.constant(torch.zeros(1, rows, 5, dtype=torch.float64))
+    state = [start, start] if name == "lstm" else start
+    return tape.call(f"{name}.input", x, state, weights, True, 1, 0.0, False, False, batch_first)
+
+
+@pytest.mark.parametrize("name", ["gru", "lstm", "rnn_tanh", "rnn_relu"])
+def test_layers_run_along_fixed_axes(name: str) -> None:
+    tape, a = tape_with("A", 2)
+    out, last, *_ = run(tape, name, tape.call("view.default", a, [12, 3, 2]), 12, 2)
+    assert holds(tape, out) == "[(batch h), free 3, free 5]"
+    assert holds(tape, last) == "[1, (batch h), free 5]"
+
+
+def test_layers_do_not_run_along_permuted_axes_nor_mix_them() -> None:
+    tape, a = tape_with("A")
+    assert "no order" in refused(tape, run(tape, "gru", a, 3, 3)[0])
+    turned = tape.call("transpose.int", a, 1, 2)
+    assert "mixed by weights" in refused(tape, run(tape, "gru", turned, 3, 4)[0])
+
+
+@pytest.mark.parametrize(("param", "why"), [("S", "not homogeneous"), ("E", "odd nor even")])
+def test_layers_need_charge_0(param: str, why: str) -> None:
+    tape, s = tape_with(param, 2)
+    assert why in refused(tape, run(tape, "gru", tape.call("view.default", s, [12, 3, 2]), 12, 2)[0])
+
+
+def test_cells_work_row_by_row() -> None:
+    tape, a = tape_with("A", 5)
+    row = tape.call("mean.dim", a, [2])
+    flat = tape.call("view.default", row, [12, 5])
+    w = [tape.weight(15, 5), tape.weight(15, 5), tape.weight(15), tape.weight(15)]
+    assert holds(tape, tape.call("gru_cell.default", flat, flat, *w)) == "[(batch h), free 5]"
+    turned = tape.call("reshape.default", tape.call("transpose.int", row, 1, 2), [15, 4])
+    narrow = [tape.weight(12, 4), tape.weight(12, 4), tape.weight(12), tape.weight(12)]
+    assert "mixed by weights" in refused(tape, tape.call("gru_cell.default", turned, turned, *narrow))
+
+
+# --- spectra ----------------------------------------------------------------------------------------------
+
+
+def test_frequencies_of_fixed_axes() -> None:
+    tape, s = tape_with("S")
+    size = tape.call("abs.default", tape.call("fft_rfft.default", s, None, -1))
+    assert holds(tape, size) == "[batch, s^{scale: 1}, free 2]"
+    assert "no order" in refused(tape, tape.call("fft_rfft.default", s, None, 1))
+
+
+def test_singular_values_forget_permutations_and_rotations() -> None:
+    tape, b = tape_with("B")
+    assert holds(tape, tape.call("linalg_svdvals.default", b)) == "[batch, free 4]"
+    tape, o = tape_with("O")
+    assert holds(tape, tape.call("linalg_svdvals.default", o)) == "[batch, free 3]"
+    tape, line = tape_with("L")
+    assert "change of basis" in refused(tape, tape.call("linalg_svdvals.default", line))
+    tape, s = tape_with("S")
+    assert "scale: 1 is not 0" in refused(tape, tape.call("linalg_svdvals.default", s))
+
+
+def test_the_norm_of_a_matrix_is_that_of_its_entries_by_default() -> None:
+    tape, b = tape_with("B")
+    assert holds(tape, tape.call("linalg_matrix_norm.str_ord", b)) == "[batch]"
+
+
+# --- assignments ------------------------------------------------------------------------------------------
+
+
+def test_what_is_assigned_brings_its_law() -> None:
+    tape, s = tape_with("S", 2)
+    row = tape.call("mean.dim", s, [2], True)
+    assert holds(tape, tape.call("copy.default", s, row)) == "[batch, s^{scale: 1}, uniform 3, free 2]"
+    blank = tape.call("zeros_like.default", s)
+    assert holds(tape, tape.call("copy.default", blank, s)) == "[batch, s^{scale: 1}, free 3, free 2]"
