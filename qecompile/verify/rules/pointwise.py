@@ -12,7 +12,6 @@ A vector axis passes none of them; `square` makes a pair of it, if the space is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
@@ -41,36 +40,25 @@ class Function:
     keeps_zero: bool = False
 
 
-def _table() -> Iterator[tuple[str, Function]]:
-    """ATen name and properties."""
-    one, zero = Fraction(1), Fraction(0)
-    for names, function in (
-        ("neg negative", Function(one, "odd", True)),
-        ("abs", Function(one, "even", True)),
-        ("relu leaky_relu", Function(one, None, True)),
-        ("square", Function(Fraction(2), "even", True)),
-        ("sqrt", Function(Fraction(1, 2), None, True)),
-        ("rsqrt", Function(Fraction(-1, 2), None)),
-        ("reciprocal", Function(-one, "odd")),
-        ("sign sgn", Function(zero, "odd", True)),
-        ("isnan isinf isfinite logical_not", Function(zero, "even")),
-        (
-            "sin tan tanh asin atan sinh asinh atanh arcsin arctan arcsinh arctanh erf erfinv trunc fix "
-            "round frac softshrink hardshrink",
-            Function(None, "odd", True),
-        ),
-        ("cos cosh sinc", Function(None, "even")),
-        ("silu gelu elu celu selu mish relu6 expm1 hardswish log1p floor ceil", Function(None, None, True)),
-        (
-            "exp exp2 log log2 log10 sigmoid softplus log_sigmoid hardsigmoid acos arccos acosh logit "
-            "signbit lgamma digamma erfc bitwise_not isposinf isneginf",
-            Function(),
-        ),
-    ):
-        yield from ((name, function) for name in names.split())
-
-
-FUNCTIONS = dict(_table())
+ONE, HALF, NONE = Fraction(1), Fraction(1, 2), Fraction(0)
+GROUPS: tuple[tuple[str, Function], ...] = (
+    ("neg negative", Function(ONE, "odd", True)),
+    ("abs", Function(ONE, "even", True)),
+    ("relu leaky_relu", Function(ONE, None, True)),
+    ("square", Function(2 * ONE, "even", True)),
+    ("sqrt", Function(HALF, None, True)),
+    ("rsqrt", Function(-HALF)),
+    ("reciprocal", Function(-ONE, "odd")),
+    ("sign sgn", Function(NONE, "odd", True)),
+    ("isnan isinf isfinite logical_not", Function(NONE, "even")),
+    ("sin tan tanh asin atan sinh asinh atanh erf erfinv", Function(None, "odd", True)),
+    ("arcsin arctan arcsinh arctanh trunc fix round frac softshrink hardshrink", Function(None, "odd", True)),
+    ("cos cosh sinc", Function(None, "even")),
+    ("silu gelu elu celu selu mish relu6 expm1 hardswish log1p floor ceil", Function(None, None, True)),
+    ("exp exp2 log log2 log10 sigmoid softplus log_sigmoid hardsigmoid logit erfc", Function()),
+    ("acos arccos acosh signbit lgamma digamma bitwise_not isposinf isneginf", Function()),
+)
+FUNCTIONS = {name: function for names, function in GROUPS for name in names.split()}
 
 
 def apply_function(t: Type, f: Function, name: str) -> Type:
@@ -86,18 +74,13 @@ def apply_function(t: Type, f: Function, name: str) -> Type:
                 "a change of basis mixes these entries: gate by an invariant instead, x * f(invariant)",
             )
     charges = tuple(_through(c, f, name) for c in t.charges)
-    links = t.links if f.keeps_zero else ()
-    if (
-        t.links
-        and not f.keeps_zero
-        and any(s in link for c in charges if c.power for s in c.subject for link in t.links)
-    ):
+    if not f.keeps_zero and any(s in link for c in charges if c.power for s in c.subject for link in t.links):
         raise Refused(f"`{name}` of 0 is not 0, and the value is 0 off the diagonal, where charges differ")
-    dims = t.dims
-    if not (f.parity == "odd" and f.keeps_zero):  # else f(c epsilon) = f(c) epsilon
-        dims = tuple(tuple(replace(a, kind="free") if a.kind == "epsilon" else a for a in d) for d in dims)
-    dims = tuple(tuple(replace(a, kind="free") if a.kind == "turn" else a for a in d) for d in dims)
-    return make(dims, charges, links, t.guards, t.zero and f.keeps_zero)
+    lost = (
+        {"turn"} if f.parity == "odd" and f.keeps_zero else {"turn", "epsilon"}
+    )  # f(c epsilon) = f(c) epsilon
+    dims = [[replace(a, kind="free", group=0) if a.kind in lost else a for a in dim] for dim in t.dims]
+    return make(dims, charges, t.links if f.keeps_zero else (), t.guards, t.zero and f.keeps_zero)
 
 
 def _through(c: Charge, f: Function, name: str) -> Charge:

@@ -48,7 +48,7 @@ def padding(call: Call) -> Type:
 )
 def average_pool(call: Call) -> Type:
     """Means over windows of fixed axes, or over whole axes with charge 0."""
-    return _pooled(call.type(), call.op.shape, _places(call))
+    return _pooled(call, call.op.shape)
 
 
 @rule(
@@ -58,10 +58,7 @@ def average_pool(call: Call) -> Type:
 )
 def max_pool(call: Call) -> Result:
     """Maxima over windows of fixed axes, or over whole axes with charge 0: degree 1."""
-    t = call.type()
-    found = apply_function(
-        _pooled(t, (call.op.parts or (call.op.shape,))[0], _places(call)), LARGEST, call.name
-    )
+    found = apply_function(_pooled(call, (call.op.parts or (call.op.shape,))[0]), LARGEST, call.name)
     place = Refused("the place of a maximum in a window is used as a number", "use the value")
     return (found, place) if call.op.parts else found
 
@@ -71,10 +68,20 @@ def _places(call: Call) -> int:
     return int(call.name[call.name.index("pool") + 4])
 
 
-def _pooled(t: Type, shape: Sequence[int], places: int) -> Type:
+def _whole(call: Call, t: Type, last: range) -> list[int]:
+    """The axes that one window covers, all of each."""
+    if "adaptive" in call.name:
+        return [d for d in last if call.op.shape[d] == 1]
+    sizes, pads = call.ints("kernel_size"), call.ints("padding", (0,))
+    sizes, pads = (given * len(last) if len(given) == 1 else given for given in (sizes, pads))
+    return [d for d, size, pad in zip(last, sizes, pads, strict=True) if size == t.shape[d] and pad == 0]
+
+
+def _pooled(call: Call, shape: Sequence[int]) -> Type:
     """The type after windows of the last axes have become single places, whichever function of them it is."""
+    t, places = call.type(), _places(call)
     last = range(len(t.dims) - places, len(t.dims))
-    whole = [d for d in last if shape[d] == 1]
+    whole = _whole(call, t, last)
     t = reduce_dims(t, whole, keep=True, linear=False)
     for d in last:
         if d not in whole:

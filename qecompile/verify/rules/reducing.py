@@ -83,21 +83,17 @@ def prod_rule(call: Call) -> Type:
 def norm(call: Call) -> Type:
     """Degree 1 and even; of order 2 along an orthogonal vector axis: sqrt(sum_i x[i] x[i])."""
     t, keep = call.type(), bool(call.get("keepdim", False))
-    order = call.get("ord", call.get("p", "fro" if call.name == "linalg_matrix_norm" else 2))
-    matrix = call.name in ("linalg_matrix_norm", "linalg_norm")
-    over = call.dims("dim")
+    over, order = call.dims("dim"), call.get("ord", call.get("p"))
     if call.name == "linalg_matrix_norm" and call.get("dim") is None:
-        over = over[-2:]
-    if matrix and (order not in (2, 2.0, "fro") or (order != "fro" and len(over) > 1)):
-        raise Refused(f"the matrix norm {order!r} has no rule", "use the Frobenius norm")
+        over, order = over[-2:], order or "fro"
+    flat = call.name in ("norm", "linalg_vector_norm") or len(over) == 1 or order in (None, "fro")
     if any(a.kind == "vector" for a in t.atoms.values()):
-        if order not in (2, 2.0, "fro"):
+        if not flat or order not in (None, 2, 2.0, "fro"):
             raise Refused(
                 f"a norm of order {order} along a vector axis", "rotations keep the norm of order 2 only"
             )
         return apply_function(reduce_dims(multiply(t, t), over, keep), FUNCTIONS["sqrt"], "norm")
-    f = TRUTHS if order == 0 else DEGREE_1_EVEN
-    return reduce_by(t, f, "norm", over, keep)
+    return reduce_by(t, TRUTHS if order == 0 else DEGREE_1_EVEN, "norm", over, keep)
 
 
 # --- order ------------------------------------------------------------------------------------------------
