@@ -13,8 +13,9 @@ gamma any continuous function of theta,
     rotate,           (I - K)^-1 (I + K) of the skew     a rotation, since I - K has no     for every eps.
     orthogonal        K = eps (Gamma - Gamma^T):         eigenvalue 0
 
-A covariant alpha on `linear` is I + eps sin(gamma) E with an equivariant endomorphism E whose eigenvalues lie
-in the unit disc: those of the sum lie within eps of 1, so it is invertible for eps < 1, whatever n is.
+A covariant alpha on `linear` is I + eps sin(gamma) E with an equivariant endomorphism E = P Q^T whose
+eigenvalues lie in the unit disc: those of the sum lie within eps of 1, so it is invertible for eps < 1,
+whatever n is.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def _leaves(space: Space, family: str) -> str:
         return "1 + eps*sin(gamma) is positive for eps < 1 only"
     if family in RAW_FAMILIES:
         return f"I + eps*sin(Gamma), {n} x {n}, is invertible for eps < {Fraction(1, n)} only"
-    return "I + eps*sin(gamma)*E is invertible for eps < 1 only"
+    return "I + eps*sin(gamma)*P*Q^T is invertible for eps < 1 only"
 
 
 def _other_way(space: Space, family: str) -> str:
@@ -190,7 +191,7 @@ def _map(word: str, space: Space, family: str) -> str:
         case "linear" if family in RAW_FAMILIES:
             return f"I + eps*sin(Gamma), 0 < eps < {'1' if n == 1 else f'1/{n}'}"
         case "linear":
-            return "I + eps*sin(gamma)*E with E equivariant, its eigenvalues in the unit disc, 0 < eps < 1"
+            return "I + eps*sin(gamma)*P*Q^T equivariant, eigenvalues of P*Q^T in the unit disc, 0 < eps < 1"
         case _ if n == 1:
             group = "SO(1) is trivial" if word == "rotate" else "O(1) = {+1,-1} is discrete"
             return f"none: {group}, {constant}"

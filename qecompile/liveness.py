@@ -22,7 +22,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qecompile.plan.alpha import AlphaPlan, Factor, continuous_factors
+from qecompile.plan.alpha import AlphaPlan
+from qecompile.plan.factors import Factor, continuous_factors
 from qecompile.plan.invariants import InvariantPlan
 from qecompile.plan.nodes import Plan, Side
 from qecompile.scalings import idle_factors
@@ -43,8 +44,12 @@ def judge_alpha(
     """The verdict on the alpha-map of a network, declared and planned as given."""
     if net.alpha is None:
         return Verdict(False, "no alpha-map is declared")
+    if len(net.channels) < 2:
+        return Verdict(False, "there is no layer that alpha could follow")
     if not continuous_factors(spec):
         return Verdict(False, "no continuous factor of the group acts on a parameter: alpha is the identity")
+    if len(net.channels) < 2:
+        return Verdict(False, "the network has no layer that alpha could follow")
     if alpha is None:
         return Verdict(False, "no continuous factor has a covariant map here: alpha is the identity")
     if alpha.family != "covariant":

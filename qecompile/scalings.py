@@ -27,7 +27,8 @@ from flint import fmpz_mat
 
 from qecompile.activations import choose_activation
 from qecompile.orbit import orbit_dim
-from qecompile.plan.alpha import AlphaPlan, Factor, continuous_factors
+from qecompile.plan.alpha import AlphaPlan
+from qecompile.plan.factors import Factor, continuous_factors
 from qecompile.plan.invariants import InvariantPlan
 from qecompile.plan.nodes import Plan
 from qecompile.spec import MetaNet, Param, Spec

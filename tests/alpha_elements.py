@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from qecompile.group_elements import Element, Part
 from qecompile.groups import Group
-from qecompile.plan.alpha import continuous_factors
+from qecompile.plan.factors import continuous_factors
 from qecompile.spec import Spec
 
 Features = dict[str, Tensor]

@@ -86,7 +86,7 @@ def test_the_map_comes_with_its_bound_or_the_reason_why_there_is_none(space: str
 
 def test_a_covariant_map_on_matrices_has_the_bound_of_its_eigenvalues() -> None:
     maps = {f.space: f.map for f in alpha_factors(parse(WORDS), "covariant")}
-    assert maps["l"].endswith("its eigenvalues in the unit disc, 0 < eps < 1")
+    assert maps["l"].endswith("eigenvalues of P*Q^T in the unit disc, 0 < eps < 1")
     assert "K equivariant and skew" in maps["r"]
 
 
@@ -148,10 +148,17 @@ def network(alpha: str, channels: str = "1, 6, 6", readout: str = "invariant -> 
     ],
 )
 def test_independent_elements_before_a_map_that_mixes_are_refused(channels, readout, mixer) -> None:
-    spec = network("independent()", channels, readout)
     with pytest.raises(SymError, match="equal functions would get unequal outputs") as refused:
-        emit_source(spec)
+        network("independent()", channels, readout)
     assert mixer in str(refused.value)
+    assert refused.value.line == 4
+    fine = network("none", channels, readout)
+    (net,) = fine.metanets
+    made = fine.model_copy(
+        update={"metanets": (net.model_copy(update={"alpha": Alpha(family="independent")}),)}
+    )
+    with pytest.raises(SymError, match="equal functions would get unequal outputs"):
+        emit_source(made)
 
 
 def test_independent_elements_are_fine_where_nothing_mixes_or_nothing_moves() -> None:
@@ -260,7 +267,7 @@ def test_distances_tell_how_far_alpha_is_from_the_identity(spec: Spec) -> None:
 def test_the_header_says_what_alpha_is_and_what_it_costs() -> None:
     source = emit_source(FAMILIES["covariant"])
     assert "# Alpha: covariant, behind every layer, with" in source
-    assert "#   q: I + 0.5 sin(gamma) E, invertible." in source
+    assert "#   q: I + 0.5 sin(gamma) P Q^T, invertible." in source
 
 
 def test_a_factor_without_a_covariant_map_stays_the_identity_and_the_header_says_so() -> None:
@@ -286,6 +293,17 @@ def test_a_discrete_group_has_no_alpha_and_gets_none(family: str) -> None:
     )
     source = emit_source(spec)
     assert f"# Alpha: none, though `{family}` is asked for: it would be the identity." in source
+    assert "class Alpha" not in source
+
+
+@pytest.mark.parametrize("family", ["shared", "covariant", "independent"])
+def test_a_network_without_layers_has_nothing_for_alpha_to_follow(family: str) -> None:
+    spec = parse(
+        "spec s { space a = 3 : permute * scale  param p : a  "
+        f"metanet m {{ channels 2  alpha {family}() }} }}"
+    )
+    source = emit_source(spec)
+    assert f"# Alpha: none, though `{family}` is asked for: there is no layer that it could follow." in source
     assert "class Alpha" not in source
 
 

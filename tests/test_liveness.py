@@ -148,6 +148,12 @@ def test_without_a_continuous_factor_every_alpha_is_dead(spaces: str, reason: st
     assert reason in verdict.why
 
 
+def test_without_a_layer_there_is_nothing_to_move() -> None:
+    verdict = judge_network(network(MLP, "2", "covariant", "invariant -> 2")).verdict
+    assert not verdict.live
+    assert "no layer" in verdict.why
+
+
 def test_vectors_alone_have_no_covariant_map_under_gl() -> None:
     spaces = "space q = 3 : linear   space h = 2 : permute   param v : q   param b : h"
     verdict = judge_network(network(spaces, "1, 4, 4", "covariant", "invariant -> 2")).verdict

@@ -18,7 +18,9 @@ from qecompile.codegen.alpha_raw import element_shape, write_raw_elements, write
 from qecompile.codegen.gauge import place
 from qecompile.codegen.writer import LETTERS, Variables, Writer
 from qecompile.identifiers import Names
-from qecompile.plan.alpha import AlphaPlan, Factor, Move
+from qecompile.plan.alpha import AlphaPlan
+from qecompile.plan.covariant import Commutator
+from qecompile.plan.factors import Factor, Move
 from qecompile.plan.invariants import InvariantPlan
 from qecompile.spec import Param
 
@@ -41,7 +43,7 @@ def write_alpha(w: Writer, plan: AlphaPlan, inv: InvariantPlan, variables: Varia
         write_statistics(w, plan)
     if any(m.features is not None for m in plan.maps):
         w.block(COMPRESS)
-    if any(m.matrix is not None and m.factor.word != "linear" for m in plan.maps):
+    if any(isinstance(m.matrix, Commutator) for m in plan.maps):
         w.block(BOUNDED)
     w.block(SPREAD)
     _write_move(w, plan, variables)
@@ -80,7 +82,7 @@ def _formula(f: Factor, plan: AlphaPlan) -> str:
     if not f.is_matrix:
         return f"1 + {e} sin(gamma), positive"
     if f.word == "linear":
-        return f"I + {e} sin({'Gamma' if raw else 'gamma) E'}{')' if raw else ''}, invertible"
+        return f"I + {e} sin(" + ("Gamma), invertible" if raw else "gamma) P Q^T, invertible")
     if raw:
         return f"the Cayley transform of {e} (sin(Gamma) - sin(Gamma)^T), a rotation"
     return f"the Cayley transform of {e} sin(gamma) K, K skew, a rotation"
@@ -105,10 +107,7 @@ def _write_move(w: Writer, plan: AlphaPlan, variables: Variables) -> None:
             '"""Act with a group element: numbers to the power of each charge, matrices on vector axes."""'
         )
         for f in plan.factors:
-            name = names[f.label]
-            w.commented(f'{_variable(f, name)} = g["{f.label}"]', element_shape(f, plan, variables))
-            if any(m.contra for m in f.moves):
-                w.line(f"dual_{name} = torch.linalg.inv(matrix_{name}).mT")
+            _write_received(w, f, plan, variables, names[f.label])
         items = []
         for p in variables.spec.parameters:
             turned = _write_contracted(w, p, plan, names, f"moved_{variables.of[p.name]}")
@@ -116,26 +115,58 @@ def _write_move(w: Writer, plan: AlphaPlan, variables: Variables) -> None:
         w.call("return {", items, "}")
 
 
-def _variable(f: Factor, name: str) -> str:
-    return f"matrix_{name}" if f.is_matrix else f"scale_{name}"
+def _write_received(w: Writer, f: Factor, plan: AlphaPlan, variables: Variables, name: str) -> None:
+    """Take an element out of the dict, and the inverse transpose of a matrix."""
+    contra = any(m.contra for m in f.moves)
+    if f.label in plan.low_rank:
+        shape = ", ".join(["B", *(variables.short[s] for s in f.lineage)])
+        w.line(f"# {f.label}: I + p t q^T" + (", with the inverse I - p s q^T" if contra else ""))
+        w.line(f't_{name} = g["{f.label}:t"]  # [{shape}, C]')
+        columns = f"[{shape}, {variables.short[f.space]}, {plan.low_rank[f.label].columns}]"
+        w.line(f'p_{name}, q_{name} = g["{f.label}:p"], g["{f.label}:q"]  # {columns}')
+        if contra:
+            w.line(f's_{name} = g["{f.label}:s"]')
+        return
+    variable = f"matrix_{name}" if f.is_matrix else f"scale_{name}"
+    w.commented(f'{variable} = g["{f.label}"]', element_shape(f, plan, variables))
+    if contra:
+        w.line(f"dual_{name} = torch.linalg.inv(matrix_{name}).mT")
 
 
-def _moves_of(
-    p: Param, plan: AlphaPlan, names: dict[str, str], *, matrix: bool
-) -> Iterator[tuple[str, Move]]:
-    """How the factors of one kind act on a parameter, with the name of each."""
+def _moves_of(p: Param, plan: AlphaPlan, *, matrix: bool) -> Iterator[tuple[Factor, Move]]:
+    """How the factors of one kind act on a parameter."""
     for f in plan.factors:
         if f.is_matrix == matrix:
-            yield from ((names[f.label], m) for m in f.moves if m.param == p.name)
+            yield from ((f, m) for m in f.moves if m.param == p.name)
 
 
 def _write_contracted(w: Writer, p: Param, plan: AlphaPlan, names: dict[str, str], variable: str) -> str:
     """Apply the matrices that act on a parameter, one by one; gives the variable with the result."""
     text = f'x["{p.name}"]'
-    for name, m in _moves_of(p, plan, names, matrix=True):
-        w.line(f"{variable} = {_contracted(text, p, m, name, plan)}")
+    for f, m in _moves_of(p, plan, matrix=True):
+        if f.label in plan.low_rank:
+            _write_update(w, text, p, m, names[f.label], variable)
+        else:
+            w.line(f"{variable} = {_contracted(text, p, m, names[f.label], plan)}")
         text = variable
     return text
+
+
+def _write_update(w: Writer, text: str, p: Param, m: Move, name: str, variable: str) -> None:
+    """Add p t q^T times an axis to it, or subtract q s^T p^T: through the r columns, never through n x n."""
+    letters, r, s = LETTERS[: len(p.axes)], LETTERS[len(p.axes)], LETTERS[len(p.axes) + 1]
+    axis, copies = letters[m.axis], "".join(letters[k] for k in m.along)
+    inside, outside = letters.replace(axis, r), letters.replace(axis, s)
+    first, last = ("p", "q") if m.contra else ("q", "p")
+    w.line(f'inner = torch.einsum("b{copies}{axis}{r},b{letters}c->b{inside}c", {first}_{name}, {text})')
+    if m.contra:
+        w.line(f'inner = torch.einsum("bc{copies}{r}{s},b{inside}c->b{outside}c", s_{name}, inner)')
+        inside, r = outside, s
+    else:
+        w.line(f"inner = inner * t_{name}{place(m.along, len(p.axes))}")
+    sign = "-" if m.contra else "+"
+    product = f'torch.einsum("b{copies}{axis}{r},b{inside}c->b{letters}c", {last}_{name}, inner)'
+    w.line(f"{variable} = {text} {sign} {product}")
 
 
 def _contracted(text: str, p: Param, m: Move, name: str, plan: AlphaPlan) -> str:
@@ -152,8 +183,8 @@ def _contracted(text: str, p: Param, m: Move, name: str, plan: AlphaPlan) -> str
 def _multiplied(p: Param, plan: AlphaPlan, names: dict[str, str]) -> str:
     """The numbers that multiply and divide a parameter's features."""
     text = ""
-    for name, m in _moves_of(p, plan, names, matrix=False):
-        factor = f"scale_{name}" + place(m.along, len(p.axes))
+    for f, m in _moves_of(p, plan, matrix=False):
+        factor = f"scale_{names[f.label]}" + place(m.along, len(p.axes))
         power = "" if abs(m.charge) == 1 else f"**{abs(m.charge)}"
         text += f" {'*' if m.charge > 0 else '/'} {factor}{power}"
     return text
@@ -167,7 +198,7 @@ def _write_forward(w: Writer, plan: AlphaPlan) -> None:
     w.line("def forward(self, x: dict[str, Tensor]) -> dict[str, Tensor]:")
     with w.indent():
         w.line('"""Features [B, *shape, channels], moved by the group element that they give."""')
-        w.line("return move(x, self.elements(x))")
+        w.line(f"return move(x, self.{'parts' if plan.low_rank else 'elements'}(x))")
 
 
 def _write_distances(w: Writer, plan: AlphaPlan) -> None:

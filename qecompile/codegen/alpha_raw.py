@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from qecompile.codegen.writer import LETTERS, Variables, Writer
-from qecompile.plan.alpha import AlphaPlan, Factor
+from qecompile.plan.alpha import AlphaPlan
+from qecompile.plan.factors import Factor
 
 SIGNED_LOG = '''
 def _signed_log(x: Tensor) -> Tensor:
@@ -114,7 +115,7 @@ def write_raw_init(w: Writer, plan: AlphaPlan, names: dict[str, str]) -> None:
 
 def write_identities(w: Writer, plan: AlphaPlan) -> None:
     """One identity matrix for every size of matrix."""
-    for size in sorted({f.size for f in plan.factors if f.is_matrix}):
+    for size in plan.identities:
         w.line(f'self.register_buffer("eye_{size}", torch.eye({size}, **options))')
 
 

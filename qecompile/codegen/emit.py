@@ -26,9 +26,10 @@ from qecompile.codegen.network import (
 from qecompile.codegen.reduce import epsilon_names, write_reduce
 from qecompile.codegen.writer import Variables, Writer
 from qecompile.errors import Diagnostic, SymError
-from qecompile.plan.alpha import AlphaPlan, continuous_factors, plan_alpha
+from qecompile.plan.alpha import AlphaPlan, plan_alpha
 from qecompile.plan.build import build_plan
 from qecompile.plan.codes import choose_codes
+from qecompile.plan.factors import continuous_factors
 from qecompile.plan.invariants import InvariantPlan, plan_invariants
 from qecompile.plan.nodes import Plan, PlanType
 from qecompile.provenance import provenance
@@ -93,8 +94,8 @@ def _require_alpha(spec: Spec, net: MetaNet) -> None:
 
 
 def _design_alpha(d: Design) -> AlphaPlan | None:
-    """The alpha-map that the block asks for; None also if it would be the identity."""
-    if d.net.alpha is None:
+    """The alpha-map that the block asks for; None if it would be the identity, or has no layer to follow."""
+    if d.net.alpha is None or len(d.net.channels) < 2:
         return None
     counts = part_counts(d)
     layers = sum(count for part, count in counts.items() if part != "readout")
@@ -195,7 +196,10 @@ def _write_alpha(w: Writer, d: Design) -> None:
     if d.net.alpha is None:
         return
     if d.alpha is None:
-        w.line(f"# Alpha: none, though `{d.net.alpha.family}` is asked for: it would be the identity.")
+        why = "it would be the identity"
+        if len(d.net.channels) < 2:
+            why = "there is no layer that it could follow"
+        w.line(f"# Alpha: none, though `{d.net.alpha.family}` is asked for: {why}.")
         return
     counts = part_counts(d)
     alpha = sum(count for part, count in counts.items() if part.startswith("alpha"))

@@ -9,7 +9,7 @@
 # EquivariantLinear: the complete basis, 8 weights for every pair of channels
 # and 0 in the bias for every output channel.
 # Alpha: covariant, behind every layer, with 11.5% of the weights of the layers.
-#   qk: I + 0.5 sin(gamma) E, invertible.
+#   qk: I + 0.5 sin(gamma) P Q^T, invertible.
 #   ff: 1 + 0.5 sin(gamma), positive.
 # MetaNet: 3,026 parameters.
 
@@ -327,11 +327,17 @@ def _spread(x: Tensor) -> tuple[float, float, float]:
 
 def move(x: dict[str, Tensor], g: dict[str, Tensor]) -> dict[str, Tensor]:
     """Act with a group element: numbers to the power of each charge, matrices on vector axes."""
-    matrix_qk = g["qk"]  # [B, C, head, qk, qk]
-    dual_qk = torch.linalg.inv(matrix_qk).mT
+    # qk: I + p t q^T, with the inverse I - p s q^T
+    t_qk = g["qk:t"]  # [B, head, C]
+    p_qk, q_qk = g["qk:p"], g["qk:q"]  # [B, head, qk, 3]
+    s_qk = g["qk:s"]
     scale_ff = g["ff"]  # [B, ff, C]
-    moved_Q = torch.einsum("bcilj,bijkc->bilkc", matrix_qk, x["Q"])
-    moved_K = torch.einsum("bcilj,bijkc->bilkc", dual_qk, x["K"])
+    inner = torch.einsum("bijl,bijkc->bilkc", q_qk, x["Q"])
+    inner = inner * t_qk[:, :, None, None]
+    moved_Q = x["Q"] + torch.einsum("bijl,bilkc->bijkc", p_qk, inner)
+    inner = torch.einsum("bijl,bijkc->bilkc", p_qk, x["K"])
+    inner = torch.einsum("bcilm,bilkc->bimkc", s_qk, inner)
+    moved_K = x["K"] - torch.einsum("bijm,bimkc->bijkc", q_qk, inner)
     return {
         "Q": moved_Q,
         "K": moved_K,
@@ -343,7 +349,7 @@ def move(x: dict[str, Tensor], g: dict[str, Tensor]) -> dict[str, Tensor]:
 class Alpha(nn.Module):
     """An alpha-map, `covariant`: a group element for every channel, which is conjugated as the group acts.
 
-    qk: I + 0.5 sin(gamma) E, invertible.
+    qk: I + 0.5 sin(gamma) P Q^T, invertible.
     ff: 1 + 0.5 sin(gamma), positive.
     """
 
@@ -357,13 +363,14 @@ class Alpha(nn.Module):
         self.channels = channels
         options = {"device": device, "dtype": dtype}
         self.gamma_qk = nn.Parameter(torch.empty(1, channels, **options))
-        self.left_qk = nn.Parameter(torch.empty(channels, **options))
-        self.right_qk = nn.Parameter(torch.empty(channels, **options))
+        self.p_qk = nn.Parameter(torch.empty(channels, **options))
+        self.q_qk = nn.Parameter(torch.empty(channels, **options))
         self.slope_qk = nn.Parameter(torch.empty(channels, **options))
         self.weight_ff = nn.Parameter(torch.empty(2, 4, **options))
         self.shift_ff = nn.Parameter(torch.empty(4, channels, **options))
         self.gamma_ff = nn.Parameter(torch.empty(4, channels, **options))
         self.register_buffer("eye_2", torch.eye(2, **options))
+        self.register_buffer("eye_3", torch.eye(3, **options))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -372,34 +379,44 @@ class Alpha(nn.Module):
             small = name.startswith(("gamma", "slope"))
             nn.init.normal_(parameter, std=0.1 if small else parameter.shape[0] ** -0.5)
 
-    def elements(self, x: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The group elements of features [B, *shape, channels], by factor."""
+    def parts(self, x: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The group elements of features [B, *shape, channels], by factor; I + t p q^T in parts."""
         x = _check(x, self.channels, next(self.parameters()))
         _, _, x_ff, _, _, _, x_head_qk_D, x_head_qk_D_2 = reduce_fixed(fix_gauge(x))
         # qk, [B, C, head, qk, qk]
-        p = x_head_qk_D @ self.left_qk
-        q = x_head_qk_D_2 @ self.right_qk
-        inner = torch.einsum("bijk,bijm->bikm", p, q)  # invariant
-        size = inner.square().sum((2, 3))
-        share = torch.where(size < 1e30, (1 + size).rsqrt(), 0.0)
-        p = torch.einsum("bijk,bi->bijk", p, share)
-        matrix = torch.einsum("bijk,bilk->bijl", p, q)
-        trace = torch.einsum("bijj->bi", matrix)
+        p = x_head_qk_D @ self.p_qk
+        q = x_head_qk_D_2 @ self.q_qk
+        inner = torch.einsum("bixy,bixz->biyz", q, p)  # no group element changes it
+        size = inner.square().sum((-2, -1), keepdim=True)
+        root = torch.where(size < 1e30, (1 + size) ** -0.25, 0.0)
+        p_qk, q_qk = p * root, q * root
+        inner = torch.einsum("bixy,bixz->biyz", q_qk, p_qk)
+        trace = torch.einsum("biyy->bi", inner)
         gamma = self.gamma_qk.expand(x["Q"].shape[0], 2, -1)
         gamma = gamma + trace.unsqueeze(-1) * self.slope_qk
-        gamma = gamma.movedim(-1, 1)[..., None, None]
-        matrix_qk = self.eye_2 + 0.5 * torch.sin(gamma) * matrix.unsqueeze(1)
+        t_qk = 0.5 * torch.sin(gamma)
+        t = t_qk.movedim(-1, 1)[..., None, None]
+        s_qk = t * torch.linalg.inv(self.eye_3 + t * inner.unsqueeze(1))
         # ff, [B, ff, C]
         h = _compress(x_ff).unflatten(-1, (2, self.channels))
         h = torch.einsum("biuc,uz->bizc", h, self.weight_ff)
         h = F.silu(h + self.shift_ff)
         gamma = torch.einsum("bizc,zc->bic", h, self.gamma_ff)
         scale_ff = 1 + 0.5 * torch.sin(gamma)
-        return {"qk": matrix_qk, "ff": scale_ff}
+        return {"qk:t": t_qk, "qk:p": p_qk, "qk:q": q_qk, "qk:s": s_qk, "ff": scale_ff}
+
+    def elements(self, x: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The group elements of features [B, *shape, channels], by factor."""
+        g = self.parts(x)
+        t = g["qk:t"].movedim(-1, 1)[..., None, None]
+        matrix_qk = (
+            self.eye_2 + t * (g["qk:p"] @ g["qk:q"].mT).unsqueeze(1)
+        )
+        return {"qk": matrix_qk, "ff": g["ff"]}
 
     def forward(self, x: dict[str, Tensor]) -> dict[str, Tensor]:
         """Features [B, *shape, channels], moved by the group element that they give."""
-        return move(x, self.elements(x))
+        return move(x, self.parts(x))
 
     def distances(self, x: dict[str, Tensor]) -> dict[str, tuple[float, float, float]]:
         """How far the element is from the identity: least, mean and largest |g - 1| by factor."""
