@@ -164,6 +164,19 @@ def test_differences_are_seen_in_each_batch_entry() -> None:
     assert difference(a, a.nan_to_num()) == float("inf")
 
 
+@pytest.mark.parametrize(
+    ("alpha", "readout"),
+    [("shared()", "equivariant"), ("covariant()", "equivariant"), ("independent()", "invariant -> 2")],
+)
+def test_networks_with_an_alpha_map_are_proved_and_their_mutants_refused(alpha: str, readout: str) -> None:
+    text = MLP.replace("readout invariant -> 2", f"alpha {alpha}  readout {readout}")
+    proof = prover_of(text).prove_source(prover_of(text).accused.source)
+    assert proof.ok, failure(proof)
+    assert proof.obligations[-1].figures["quasi"] == (alpha == "shared()")
+    for edit in (('"b": x["b"] * scale_h,', '"b": x["b"],'), ("= 1 + 0.1 *", "= 1 + 1.5 *")):
+        assert failure(prove_edited(text, edit))[0] == "function"
+
+
 # --- modules of one's own ---------------------------------------------------------------------------------
 
 

@@ -57,6 +57,11 @@ class Comparison:
         return self._numbers <= MOST_NUMBERS
 
     @property
+    def _square(self) -> bool:
+        """Whether invariants have as many features as channels, because channels must not meet."""
+        return any(net.alpha is not None and net.alpha.family == "independent" for net in self.spec.metanets)
+
+    @property
     def _numbers(self) -> int:
         widest = max([16, *(c for net in self.spec.metanets for c in net.channels)])
         return widest * sum(prod(p.shape) for p in self.spec.parameters)
@@ -90,6 +95,8 @@ class Comparison:
 
     def _measure(self, cls: type, variant: int, weights: Mapping[str, Tensor] | None) -> _Run:
         arguments = _arguments(cls, variant)
+        if arguments.keys() >= {"channels", "features"} and self._square:
+            arguments["features"] = arguments["channels"]
         torch.manual_seed(variant)
         net: nn.Module = cls(**arguments, dtype=torch.float64)
         initial = {k: v.clone() for k, v in net.state_dict().items()}

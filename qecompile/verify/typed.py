@@ -17,12 +17,12 @@ from qecompile.verify.equivariance import Verdict, check_module
 from qecompile.verify.imported import public_classes
 from qecompile.verify.obligations import Obligation, fails, holds
 
-ROLES: dict[str, tuple[tuple[int, ...], Output]] = {
-    "EquivariantLinear": ((2, 3), "equivariant"),
-    "Activation": ((2,), "equivariant"),
-    "Invariants": ((2, 3), "invariant"),
+ROLES: dict[str, tuple[tuple[int, ...], Output]] = {  # those that contain others first
     "InvariantReadout": ((2, 3), "invariant"),
     "EquivariantReadout": ((2,), "equivariant"),
+    "Activation": ((2,), "equivariant"),
+    "EquivariantLinear": ((2, 3), "equivariant"),
+    "Invariants": ((2, 2), "invariant"),
 }
 
 
@@ -39,6 +39,7 @@ def prove_types(spec: Spec, module: ModuleType, first_channels: int = 1) -> Obli
     for name, (arguments, output) in ROLES.items():
         if name in classes and classes[name] not in reached:
             made: nn.Module = classes[name](*arguments)
+            reached |= {type(part) for part in made.modules()}
             verdicts[name] = _verdict(
                 lambda made=made, n=arguments[0], output=output: check_module(  # type: ignore[misc]
                     spec, made, channels=n, output=output, search=False
