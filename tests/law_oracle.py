@@ -6,7 +6,9 @@ Nothing here is shared with the rules. The formula is that of `qecompile.groups`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
+from math import prod
 
 import torch
 from torch import Tensor
@@ -57,18 +59,50 @@ class Law:
         if self.shape:
             x = x[tuple(self.moved(a) for a in self.atoms)]
         for charge in self.t.charges:
-            x = x * self.factor(charge)
+            if charge.character.word != "raw":
+                x = x * self.factor(charge)
         for k, atom in enumerate(self.atoms):
             if atom.kind == "vector":
                 x = self.turn(x, k, atom)
         return x.reshape(value.shape)
 
     def moved(self, atom: Atom) -> Tensor:
+        """From which index value along an atom an entry comes."""
         if atom.kind != "index":
             return self.at[atom.id]
+        if atom.parts:
+            return self.moved_in_parts(atom)
         source = self.source[atom.space]
         assert source is not None
         return source[(*self.lineage(atom.owner), self.at[atom.id])]
+
+    def moved_in_parts(self, joint: Atom) -> Tensor:
+        """The same along a joint axis: entries stay in their part, which is a product of axes."""
+        here, start = self.at[joint.id], 0
+        found = here.clone()
+        for part in joint.parts:
+            sizes = [a.size for a in part]
+            size = prod(sizes)
+            values = torch.unravel_index((here - start).clamp(0, size - 1), sizes) if part else ()
+
+            def lineage(owner: Owner, values=values, part=part) -> list[Tensor]:  # type: ignore[no-untyped-def]
+                if owner is None:
+                    return self.lineage(joint.owner)
+                if isinstance(owner, At):
+                    return [*lineage(owner.owner), torch.full(self.shape, owner.place)]
+                place = values[owner]
+                if part[owner].places is not None:
+                    place = torch.tensor(part[owner].places)[place]
+                return [*lineage(part[owner].owner), place]
+
+            flat = torch.zeros_like(here)
+            for a, value in zip(part, values, strict=True):
+                source = self.source[a.space] if a.kind == "index" else None
+                come = value if source is None else source[(*lineage(a.owner), value)]
+                flat = flat * a.size + come
+            found = torch.where((here >= start) & (here < start + size), start + flat, found)
+            start += size
+        return found
 
     def factor(self, charge: Charge) -> Tensor:
         space = charge.character.space
@@ -77,6 +111,22 @@ class Law:
         found = table[tuple(self.lineage(subject))]
         assert table.dim() == len(self.lineage(subject)), (charge, table.shape, ancestors(self.spec, space))
         return found ** float(charge.power)
+
+    def without_raw(self, value: Tensor, numbers: Mapping[str, Tensor]) -> Tensor:
+        """v divided by the raw numbers that have multiplied it."""
+        x = value.reshape(self.shape)
+        for charge in self.t.charges:
+            if charge.character.word == "raw":
+                at = [self.place(s) for s in charge.subject]
+                x = x / numbers[charge.character.name].squeeze()[tuple(at)] ** float(charge.power)
+        return x.reshape(value.shape)
+
+    def place(self, owner: Owner) -> Tensor:
+        """Where an index stands on its own axis."""
+        if isinstance(owner, At):
+            return torch.full(self.shape, owner.place)
+        places = self.t.atoms[owner].places
+        return self.at[owner] if places is None else torch.tensor(places)[self.at[owner]]
 
     def turn(self, x: Tensor, k: int, atom: Atom) -> Tensor:
         matrix = self.matrix[atom.space]

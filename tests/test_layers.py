@@ -53,7 +53,7 @@ STAGES = {
     # Basis -> source text -> module
     "plan": Stage(
         "factor plan plan.nodes plan.layout plan.mask plan.dual plan.gauge plan.build plan.codes "
-        "plan.invariants plan.alpha",
+        "plan.invariants plan.factors plan.covariant plan.alpha",
         below="errors spec alpha basis",
     ),
     "schedule": Stage(
@@ -89,7 +89,7 @@ STAGES = {
     ),
     # module, Spec -> proof
     "verify": Stage(
-        "verify verify.graph verify.refused verify.types verify.references verify.meet verify.unify "
+        "verify verify.graph verify.refused verify.types verify.references verify.meet verify.unify verify.joint "
         "verify.facts "
         "verify.rules verify.rules.call verify.rules.movement verify.rules.picking verify.rules.diagonals "
         "verify.rules.indexing verify.rules.pointwise verify.rules.joining verify.rules.combining "
@@ -128,7 +128,7 @@ STAGES = {
     # beside everything: the checker of certificates imports nothing of the compiler
     "recheck": Stage(
         "recheck recheck.values recheck.elaborate recheck.nullity recheck.diagrams recheck.obligations "
-        "recheck.mixing recheck.elements recheck.source recheck.emitted recheck.command recheck.__main__",
+        "recheck.mixing recheck.elements recheck.orbit recheck.source recheck.emitted recheck.command recheck.__main__",
         below="",
     ),
     # beside the command: for editors
@@ -167,6 +167,7 @@ USES_TORCH = {
     "checkpoints.elements",
     "checkpoints.acting",
     "recheck.elements",
+    "recheck.orbit",
     "recheck.source",
     "recheck.emitted",
 }

@@ -77,6 +77,7 @@ class Atom:
         frame: the raw matrices that have moved a vector atom, the first one first; none in the strict case.
         group: which atoms are equal or epsilon together.
         places: which places of a fixed axis the entries are; None if all of them, in order.
+        parts: of a joint space, the atoms of each part (`joint.py`).
     """
 
     id: int
@@ -89,6 +90,7 @@ class Atom:
     frame: tuple[Frame, ...] = ()
     group: int = 0
     places: tuple[int, ...] | None = None
+    parts: tuple[tuple[Atom, ...], ...] = ()
 
     @property
     def name(self) -> str:
@@ -240,8 +242,8 @@ def make(
 
     Charges at one subject are added up, signs modulo 2, and where atoms are linked they stand at the first
     one. Atoms of size 1 are gone (but for vectors). A free atom to which nothing refers has no owner and no
-    places, and neighbours of that kind are one atom. What is left of a group of epsilon atoms is free. A
-    value that is zero is uniform and has no law of its own.
+    places, and neighbours of that kind, or both uniform, are one atom. What is left of a group of epsilon
+    atoms is free. A value that is zero is uniform and has no law of its own.
     """
     kept = tuple(tuple(a for a in dim if a.size != 1 or a.kind in ("vector", "pair")) for dim in dims)
     if zero:
@@ -291,10 +293,9 @@ def _fuse(t: Type, dim: tuple[Atom, ...]) -> tuple[Atom, ...]:
     """Make one atom of neighbours that are both free, or both uniform, and that nothing refers to."""
     found: list[Atom] = []
     for atom in dim:
-        if found and all(is_loose(t, a) for a in (found[-1], atom)):
+        if found and found[-1].kind == atom.kind and all(is_loose(t, a) for a in (found[-1], atom)):
             before = found.pop()
-            both: Kind = "equal" if before.kind == atom.kind == "equal" else "free"
-            atom = Atom(fresh(), both, before.size * atom.size, group=fresh())
+            atom = Atom(fresh(), atom.kind, before.size * atom.size, group=fresh())
         found.append(atom)
     return tuple(found)
 

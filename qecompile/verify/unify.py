@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import prod
 
 from qecompile.verify.meet import Mode, Seat, meet
 from qecompile.verify.references import (
@@ -149,6 +150,8 @@ def _line_up(dims: list[tuple[int, Type, tuple[Atom, ...]]]) -> list[Column]:
     while rests:
         size = min(rest[0].size for _, _, rest in rests)
         if any(rest[0].size % size for _, _, rest in rests):
+            if [rest for _, t, rest in rests if melt(t, rest)]:
+                continue
             raise Refused(f"axes do not line up: {' against '.join(_product(rest) for _, _, rest in rests)}")
         if size == 1 and any(rest[0].size > 1 for _, _, rest in rests):
             raise Refused("a vector axis of size 1 is broadcast")
@@ -165,6 +168,15 @@ def _cut(t: Type, rest: list[Atom], size: int) -> Atom:
     front, back = split_atom(t, first, size)
     rest.insert(0, back)
     return front
+
+
+def melt(t: Type, rest: list[Atom]) -> bool:
+    """Make one free atom of the free and uniform ones in front, to be cut elsewhere; false if none are."""
+    k = next((k for k, atom in enumerate(rest) if not is_loose(t, atom)), len(rest))
+    if k < 2:
+        return False
+    rest[:k] = [free(prod(atom.size for atom in rest[:k]))]
+    return True
 
 
 def split_atom(t: Type, atom: Atom, size: int) -> tuple[Atom, Atom]:

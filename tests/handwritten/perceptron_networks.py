@@ -224,3 +224,52 @@ class Channels(nn.Module):
         pooled = own.mean(1, keepdim=True).expand_as(own)
         mixed = torch.stack([own, pooled])
         return {"b1": mixed.sum(0) * mixed.unbind(0)[1]}
+
+
+@example(
+    broken={
+        "keeps the tokens in order": ("weights.transpose(1, 2) @ tokens", "tokens[:, :7]"),
+        "tells tokens apart": (
+            "tokens = torch.cat(found, dim=1)",
+            "tokens = torch.cat(found, dim=1).cumsum(1)",
+        ),
+        "reads one weight": ("tokens @ self.queries", "tokens[:, 5:6] @ self.queries"),
+    }
+)
+class WeightsAsTokens(nn.Module):
+    """Every weight and bias is a token, with a code for its layer; learned queries pool them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.out = nn.Linear(6, 8), nn.Linear(8, 3)
+        self.layers = nn.Parameter(torch.randn(6, 8))
+        self.queries = nn.Parameter(torch.randn(8, 7))
+
+    def forward(self, theta: Weights) -> Tensor:
+        found = [self.embed(x.flatten(1, -2)) + self.layers[k] for k, x in enumerate(theta.values())]
+        tokens = torch.cat(found, dim=1)
+        weights = (tokens @ self.queries).softmax(dim=1)
+        return self.out(weights.transpose(1, 2) @ tokens).mean(1)
+
+
+@example(
+    broken={
+        "gives layers to each other": ('"b1": parts[1]', '"b1": parts[2]'),
+        "shifts the borders": ("split([3, 4, 4, 2], dim=1)", "split([2, 4, 4, 3], dim=1)"),
+        "adds codes of places": ("nodes + seen", "nodes + seen + torch.linspace(0, 1, 13)[:, None]"),
+    }
+)
+class AllNeurons(nn.Module):
+    """The neurons of all layers in one list attend to each other, and are told apart again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inputs = nn.Parameter(torch.randn(3, 6))
+        self.attend = nn.MultiheadAttention(6, 2, batch_first=True)
+
+    def forward(self, theta: Weights) -> Weights:
+        inputs = self.inputs.expand(len(theta["b1"]), -1, -1)
+        nodes = torch.cat([inputs, theta["b1"], theta["b2"], theta["b3"]], dim=1)
+        seen, _ = self.attend(nodes, nodes, nodes)
+        parts = (nodes + seen).split([3, 4, 4, 2], dim=1)
+        return {"b1": parts[1], "b2": parts[2], "b3": parts[3]}

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
+from qecompile.verify.joint import join_spaces
 from qecompile.verify.references import with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Rule, rule
 from qecompile.verify.rules.movement import expand_type
 from qecompile.verify.rules.pointwise import Function, apply_function
-from qecompile.verify.types import Atom, Type, free, is_loose
+from qecompile.verify.types import Atom, Type, free, is_loose, uniform
 from qecompile.verify.unify import add, merge
 
 
@@ -39,14 +40,17 @@ def join(types: Sequence[Type], d: int) -> Type:
     if len(types) == 1:
         return types[0]
     cut = [_leading(t, t.dims[d]) for t in types]
+    rests = {
+        tuple((a.space, a.size) for a in rest) for t, (_, rest) in zip(types, cut, strict=True) if not t.zero
+    }
+    common = prod(size for _, size in next(iter(rests), ()))
+    if len(rests) > 1 or any(t.shape[d] % common for t in types):
+        return join_spaces(types, d)
+    cut = [
+        ((uniform(t.shape[d] // common),), (uniform(common),)) if t.zero else parts
+        for t, parts in zip(types, cut, strict=True)
+    ]
     total = sum(prod(a.size for a in lead) for lead, _ in cut)
-    if len({prod(a.size for a in rest) for _, rest in cut}) > 1:
-        shown = " and ".join(
-            "(" + " ".join(a.name for a in dim) + ")" for dim in dict.fromkeys(t.dims[d] for t in types)
-        )
-        raise Refused(
-            f"parts with axes {shown} stand side by side", "the group moves these entries differently"
-        )
     if anchored := _places(types, [rest for _, rest in cut]):
         return _join_places(types, d, anchored)
     operands = []

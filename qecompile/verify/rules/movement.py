@@ -8,7 +8,7 @@ from qecompile.verify.references import with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Rule, rule
 from qecompile.verify.types import Atom, Type, uniform
-from qecompile.verify.unify import split_atom
+from qecompile.verify.unify import melt, split_atom
 
 
 @rule(
@@ -44,6 +44,8 @@ def regroup_type(t: Type, shape: tuple[int, ...]) -> Type:
     for size in shape:
         dim: list[Atom] = []
         while (left := size // prod(a.size for a in dim)) > 1:
+            if max(left, rest[0].size) % min(left, rest[0].size):
+                melt(t, rest)
             first = rest.pop(0)
             if first.size > left:
                 first, back = split_atom(t, first, left)

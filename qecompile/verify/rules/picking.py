@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
+from qecompile.verify.joint import holding_part, take_part
 from qecompile.verify.references import redirect, with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Rule, rule
@@ -39,6 +40,8 @@ def _pick_atom(t: Type, d: int, places: Sequence[int], drop: bool) -> Type:
         t, atom = _loosened(t, atom), replace(atom, kind="free", group=0)
     if atom.kind == "batch" and atom.id in t.anchored:
         raise Refused(f"entries of the batch are picked ({_brief(places)}): each is moved by a g of its own")
+    if atom.parts and (found := _pick_part(t, d, places, drop)) is not None:
+        return found
     if atom.kind in ("index", "vector", "pair"):
         what = "a permuted axis" if atom.kind == "index" else "a vector axis"
         raise Refused(f"entries {_brief(places)} of `{atom.name}`, {what}, are picked", WHOLE)
@@ -51,6 +54,15 @@ def _pick_atom(t: Type, d: int, places: Sequence[int], drop: bool) -> Type:
         raise Refused(f"entries of `{atom.name}` are picked more than once: {_brief(places)}")
     t = with_dims(t, t.dims)
     return _with_dim(t, d, (replace(atom, size=len(kept), places=kept),), drop)
+
+
+def _pick_part(t: Type, d: int, places: Sequence[int], drop: bool) -> Type | None:
+    """Pick whole parts of a joint axis, or places within one of them; None if they are neither."""
+    around = holding_part(t.dims[d][0], places)
+    if around is None:
+        return take_part(t, d, places)
+    part = take_part(t, d, range(*around))
+    return None if part is None else pick(part, d, [p - around[0] for p in places], drop)
 
 
 def _pick_in_product(t: Type, d: int, places: Sequence[int], drop: bool) -> Type:

@@ -1,0 +1,149 @@
+"""Axes of different spaces side by side on one dimension: what may be done to them, what takes them apart."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tape import Tape
+
+import qecompile as qe
+from qecompile.verify.graph import Ref
+
+SPEC = qe.parse("""
+spec layers {
+  space x = 3 : fixed   space h = 4 : permute   space g = 4 : permute   space s = 4 : permute * scale
+  space l = 4 : linear  space head = 2 : permute { space m = 3 : permute }
+  param W : h x    param V : g h    param bh : h    param bg : g    param bx : x    param S : s
+  param M : head m    param L : l   param N : [h, head, m]
+}
+""")
+
+
+def holds(tape: Tape, ref: Ref) -> str:
+    """The type of a value, after it has been checked in numbers."""
+    t = tape.type(ref)
+    assert tape.wrong(t, ref.name) == ""
+    return str(t)
+
+
+def refused(tape: Tape, ref: Ref) -> str:
+    found = tape.infer(ref)
+    assert not found.ok
+    return f"{found.refusal.reason} {found.refusal.help}"
+
+
+def tokens(tape: Tape) -> Ref:
+    """All biases, and the weights of two layers, as one list: [batch, 3 + 4 + 4 + 12 + 16, 5]."""
+    given = [tape.input("bx", 5), tape.input("bh", 5), tape.input("bg", 5)]
+    flat = [tape.call("view.default", tape.input(name, 5), [3, -1, 5]) for name in ("W", "V")]
+    return tape.call("cat.default", [*given, *flat], 1)
+
+
+def test_parts_side_by_side_are_one_axis() -> None:
+    tape = Tape(SPEC)
+    assert holds(tape, tokens(tape)) == "[batch, 3 | h | g | h 3 | g h, free 5]"
+
+
+def test_any_symmetric_reduction_may_follow() -> None:
+    tape = Tape(SPEC)
+    t = tokens(tape)
+    assert holds(tape, tape.call("mean.dim", t, [1])) == "[batch, free 5]"
+    assert holds(tape, tape.call("sort.default", t, 1)[0]) == "[batch, free 39, free 5]"
+
+
+def test_attention_over_all_of_them_and_apart_again() -> None:
+    tape = Tape(SPEC)
+    t = tokens(tape)
+    scores = tape.call("softmax.int", tape.call("matmul.default", t, tape.call("transpose.int", t, 1, 2)), 2)
+    seen = tape.call("matmul.default", scores, t)
+    parts = tape.call("split_with_sizes.default", seen, [3, 4, 4, 12, 16], 1)
+    assert [holds(tape, part) for part in parts] == [
+        "[batch, free 3, free 5]",
+        "[batch, h, free 5]",
+        "[batch, g, free 5]",
+        "[batch, (h free 3), free 5]",
+        "[batch, (g h), free 5]",
+    ]
+
+
+def test_neighbouring_parts_stay_together_and_fixed_ones_have_places() -> None:
+    tape = Tape(SPEC)
+    t = tokens(tape)
+    assert holds(tape, tape.call("slice.Tensor", t, 1, 3, 11)) == "[batch, h | g, free 5]"
+    assert holds(tape, tape.call("select.int", t, 1, 1)) == "[batch, free 5]"
+    assert holds(tape, tape.call("slice.Tensor", t, 1, 0, 2)) == "[batch, free 2, free 5]"
+    again = tape.call(
+        "cat.default", [tape.call("slice.Tensor", t, 1, 3, 7), tape.call("slice.Tensor", t, 1, 7, 11)], 1
+    )
+    assert (
+        holds(tape, tape.call("add.Tensor", again, tape.call("slice.Tensor", t, 1, 3, 11)))
+        == "[batch, h | g, free 5]"
+    )
+
+
+@pytest.mark.parametrize(("start", "end"), [(3, 5), (5, 9), (2, 7), (12, 13)])
+def test_pieces_of_permuted_parts_are_refused(start: int, end: int) -> None:
+    tape = Tape(SPEC)
+    assert "are picked" in refused(tape, tape.call("slice.Tensor", tokens(tape), 1, start, end))
+
+
+def test_weights_must_not_tell_entries_apart() -> None:
+    tape = Tape(SPEC)
+    assert "must not vary" in refused(tape, tape.call("mul.Tensor", tokens(tape), tape.weight(39, 1)))
+
+
+def test_lists_in_another_order_do_not_line_up() -> None:
+    tape = Tape(SPEC)
+    h, g = tape.input("bh"), tape.input("bg")
+    one, other = tape.call("cat.default", [h, g], 1), tape.call("cat.default", [g, h], 1)
+    assert "different spaces" in refused(tape, tape.call("add.Tensor", one, other))
+    assert holds(tape, tape.call("mul.Tensor", one, one)) == "[batch, h | g]"
+
+
+def test_nested_axes_come_with_their_copies() -> None:
+    tape = Tape(SPEC)
+    flat = tape.call("view.default", tape.input("M"), [3, 6])
+    both = tape.call("cat.default", [flat, tape.input("bh")], 1)
+    assert holds(tape, both) == "[batch, head m@0 | h]"
+    assert holds(tape, tape.call("slice.Tensor", both, 1, 0, 6)) == "[batch, (head m)]"
+    nested = tape.input("N")
+    rows = tape.call(
+        "cat.default",
+        [tape.call("view.default", nested, [3, 4, 6]), tape.call("unsqueeze.default", tape.input("bh"), 2)],
+        2,
+    )
+    assert holds(tape, rows) == "[batch, h, head m@0 | 1]"
+
+
+def test_conditions() -> None:
+    tape = Tape(SPEC)
+    h = tape.input("bh")
+    assert "multiplied by different numbers" in refused(
+        tape, tape.call("cat.default", [tape.input("S"), h], 1)
+    )
+    assert "stands beside axes" in refused(tape, tape.call("cat.default", [tape.input("L"), h], 1))
+    m, small = (
+        tape.input("M"),
+        tape.call("expand.default", tape.call("view.default", h, [3, 4, 1]), [3, 4, 3]),
+    )
+    assert "own copy of `m`" in refused(tape, tape.call("cat.default", [m, small], 1))
+    twice = tape.call("cat.default", [h, tape.input("bg")], 1)
+    assert "put beside others" in refused(tape, tape.call("cat.default", [twice, tape.input("bx")], 1))
+
+
+def test_zeros_take_any_part() -> None:
+    tape = Tape(SPEC)
+    h = tape.input("bh")
+    zeros = tape.call("zeros_like.default", h)
+    assert holds(tape, tape.call("cat.default", [h, zeros], 1)) == "[batch, (free 2 h)]"
+    three = tape.call("slice.Tensor", zeros, 1, 0, 3)
+    assert holds(tape, tape.call("cat.default", [h, three], 1)) == "[batch, h | 3]"
+
+
+def test_the_identity_matrix_keeps_a_joint_axis() -> None:
+    tape = Tape(SPEC)
+    both = tape.call("cat.default", [tape.input("bh"), tape.input("bg")], 1)
+    eye = tape.constant(torch.eye(8, dtype=torch.float64))
+    off = tape.call("mul.Tensor", tape.call("unsqueeze.default", both, 1), eye)
+    assert holds(tape, off).startswith("[batch, h | g, h | g']")
+    assert holds(tape, tape.call("diagonal.default", off, 0, 1, 2)) == "[batch, h | g]"
