@@ -2,8 +2,8 @@
 
 Takes types, gives types. Let dimension d of v_1, ..., v_k be products of index and fixed axes. Put side
 by side they make one dimension, and g permutes it: the entries of each part among themselves, by the
-permutations of that part's axes. So there is one atom of kind `index` for all of it, of a *joint space* with a
-name of its own, which rules treat as they treat every permuted axis: they reduce over it, align it with
+permutations of that part's axes. So there is one atom of kind `index` for all of it, of a *joint space* with
+a name of its own, which rules treat as they treat every permuted axis: they reduce over it, align it with
 itself, let nothing single out an entry. No rule uses that all permutations occur. What stood side by side can
 be taken apart again, since the atom remembers its parts.
 
