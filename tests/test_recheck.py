@@ -221,6 +221,7 @@ def test_the_basis_of_every_spec_of_the_library_is_confirmed(path: Path) -> None
     assert sum(dims.values()) == total_dim(qe.derive(spec)) + total_affine(qe.derive(spec))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["siren", "lora", "mha"])
 def test_what_the_compiler_proves_is_confirmed(name: str, tmp_path: Path) -> None:
     path, emitted, certificate = ROOT / "specs" / f"{name}.sym", tmp_path / "it.py", tmp_path / "it.json"
@@ -314,7 +315,7 @@ def changed(certificate: Any, path: tuple[Any, ...], new: Any) -> Any:
     return rehashed(certificate)
 
 
-@pytest.mark.parametrize("which", ["proved", "nested"])
+@pytest.mark.parametrize("which", ["proved", pytest.param("nested", marks=pytest.mark.slow)])
 def test_every_changed_leaf_is_noticed(which: str, request: pytest.FixtureRequest) -> None:
     case: Case = request.getfixturevalue(which)
     tried = 0
@@ -487,6 +488,14 @@ SQUARE_MUTANTS = {
         ("class EquivariantLinear", NO_GRADIENT),
         ("x_h_h @ self.weight_h_h", "_Blank.apply(x_h_h @ self.weight_h_h)"),
     ],
+    "a weight that only gradients see, which fit the value": [
+        ("class EquivariantLinear", NO_GRADIENT.replace("zeros_like(x)", "zeros_like(x) + x.detach() * 0")),
+        (
+            "y_h_h = x_h_h @ self.weight_h_h",
+            "w = self.weight_h_h\n"
+            "        y_h_h = x_h_h @ (w.detach().flip(0) + _Blank.apply(w - w.detach()))",
+        ),
+    ],
     "another shape": [('"A": (3, 3)', '"A": (3, 4)')],
     "parameters in another order": [('    "b": (3,),\n', ""), ('    "A"', '    "b": (3,),\n    "A"')],
     "a restriction that the spec does not ask for": [("# MetaNet:", "#   mix h encode(2): so.\n# MetaNet:")],
@@ -532,6 +541,36 @@ def test_mistakes_in_a_network_are_refused(mutant: list[tuple[str, str]], mlp: C
     assert remade(mlp, mutant) == 1
 
 
+ALPHA = """
+spec moved {
+  space h = 3 : permute * scale
+  space v = 2 : linear
+  param W : h <- h
+  param b : h
+  param Q : v <- h^0
+  param K : h^0 <- v
+  metanet field { channels 1, 4  alpha shared(epsilon = 0.2)  readout equivariant }
+}
+"""
+ALPHA_MUTANTS = {
+    "alpha forgets a tensor": [('"b": x["b"] * scale_h', '"b": x["b"]')],
+    "alpha forgets a dual": [("dual_v = torch.linalg.inv(matrix_v).mT", "dual_v = matrix_v")],
+    "a scale with the wrong charge": [('"b": x["b"] * scale_h', '"b": x["b"] / scale_h')],
+}
+
+
+def test_an_alpha_map_that_stays_in_the_orbit_is_confirmed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert Case(tmp_path, ALPHA).status() == 0
+    assert "quasi-equivariant" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("mutant", ALPHA_MUTANTS.values(), ids=ALPHA_MUTANTS.keys())
+def test_mistakes_in_an_alpha_map_are_refused(mutant: list[tuple[str, str]], tmp_path: Path) -> None:
+    assert remade(Case(tmp_path, ALPHA), mutant) == 1
+
+
 def test_the_same_maps_written_in_another_way_are_confirmed(tmp_path: Path) -> None:
     """A sum for a mean is a multiple of a map: the family of maps is the same."""
     case = Case(tmp_path, SQUARE)
@@ -552,6 +591,11 @@ def test_the_same_maps_written_in_another_way_are_confirmed(tmp_path: Path) -> N
         "SHAPES.__class__",
         "torch.set_default_dtype(torch.float32)",
         "nn.Module.__init__.__globals__",
+        "hidden = torch",
+        "import torch as t",
+        "from torch import serialization",
+        "(lambda t: t.serialization)(torch)",
+        "class Counting(nn.Module):\n    def forward(self, x):\n        self.calls = 1\n        return x",
     ],
 )
 def test_a_source_that_reaches_out_is_not_run(line: str, mlp: Case) -> None:
