@@ -144,6 +144,14 @@ def broken_fact(t: Type, value: Tensor) -> str:
     order = [*t.atoms]
     if t.zero and bool(x.any()):
         return "zero"
+    for k, atom in enumerate(t.atoms.values()):
+        start = 0
+        for part in atom.parts:
+            size = prod(a.size for a in part)
+            slab = x.narrow(k, start, size)
+            if [a.kind for a in part] == ["equal"] and not close(slab, slab.narrow(k, 0, 1).expand_as(slab)):
+                return f"constant along {start} to {start + size} of {atom.name}"
+            start += size
     for link in t.links:
         for a, b in combinations(sorted(link), 2):
             one, other = order.index(a), order.index(b)

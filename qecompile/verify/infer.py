@@ -29,7 +29,9 @@ from qecompile.verify.types import Type, weight_type
 
 __all__ = ["Inference", "Path", "Refusal", "Step", "infer", "tensor_type"]
 
-BLIND = frozenset("zeros_like ones_like full_like new_zeros new_ones new_full fill zero".split())
+BLIND = frozenset(  # only the shape of `self` matters
+    "zeros_like ones_like full_like new_zeros new_ones new_full fill zero copy".split()
+)
 Value = Type | Raw | tuple[Type | Raw, ...]
 
 
@@ -59,7 +61,8 @@ class _Engine:
         self.values: dict[str, Value] = dict(inputs)
         self.values |= {name: weight_type(shape) for name, shape in graph.parameters.items()}
         self.values |= {name: constant_type(value) for name, value in self.known.items()}
-        self.numbers = {name: name for name in (*self.values, *graph.buffers)}
+        self.values |= {name: _valueless(name) for name, value in graph.buffers.items() if value is None}
+        self.numbers = {name: name for name in self.values}
         self.made: dict[object, str] = {}
         self.calls: dict[str, Call] = {}
         self.steps: list[Step] = []
@@ -72,9 +75,10 @@ class _Engine:
             self.values[op.name] = self.part(op)
             return
         call = self.calls[op.name] = self.call(op)
-        raw = next((v for v in _flat(call.given) if isinstance(v, Raw)), None)
+        read = {n: v for n, v in call.given.items() if not (n == "self" and call.name in BLIND)}
+        raw = next((v for v in _flat(read) if isinstance(v, Raw)), None)
         try:
-            if raw is not None and call.name not in BLIND:
+            if raw is not None:
                 value, rule = self.from_raw(call, raw, number)
             else:
                 value, rule = self.by_rule(call, number)
@@ -164,7 +168,7 @@ class _Engine:
     def resolved(self, value: object) -> object:
         """The same with values for refs."""
         if isinstance(value, Ref):
-            return self.values.get(value.name)
+            return self.values[value.name]
         return tuple(map(self.resolved, value)) if isinstance(value, tuple) else value
 
     def numbered(self, value: object) -> object:
@@ -273,6 +277,14 @@ def _places(known: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
     if known.dtype == torch.bool and known.dim() == 1:
         known = known.nonzero().flatten()
     return tuple(int(n) for n in known.flatten().tolist()), tuple(known.shape)
+
+
+def _valueless(name: str) -> Raw:
+    """A buffer of a module on the meta device."""
+    refusal = Refusal(
+        name, "buffer", "constant", f"the buffer {name} has no value", "put the module on the CPU"
+    )
+    return new_raw(refusal, name, ())
 
 
 def _is_identity(t: Tensor) -> bool:

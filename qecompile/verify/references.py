@@ -79,7 +79,8 @@ def reduce_atoms(t: Type, gone: set[int], linear: bool = True) -> Type:
     if linear:
         stay = {a: min(t.linked(a) - gone, default=None) for a in gone}
         t = redirect(t, {a: b for a, b in stay.items() if b is not None})
-        t = replace(t, charges=add_up(t.charges, t.links, t.atoms))
+        staying = [rest for link in t.links if (rest := link - gone)]
+        t = replace(t, charges=add_up(t.charges, staying, t.atoms))
     for a in t.atoms.values():
         if a.id in gone:
             _check_reducible(t, a, gone, linear)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Rule, rule
+from qecompile.verify.rules.movement import expand_type
 from qecompile.verify.types import Type, make, uniform
 
 
@@ -21,14 +22,8 @@ def ones(call: Call) -> Type:
 
 @rule("full", "full full_like new_full fill")
 def full(call: Call) -> Type:
-    """One number everywhere is uniform."""
-    value = call.given.get("fill_value", call.given.get("value"))
-    if isinstance(value, Type) and not value.is_invariant:
-        raise Refused("a tensor is filled with a number that changes with the weights")
-    if isinstance(value, Type) and value.dims:
-        raise Refused("a tensor is filled with a tensor", "use expand")
-    is_zero = value == 0 if not isinstance(value, Type) else value.zero
-    return make([(uniform(n),) for n in call.op.shape], zero=bool(is_zero))
+    """One number everywhere is uniform, and has the law of that number."""
+    return expand_type(call.type("fill_value" if "fill_value" in call.given else "value"), call.op.shape)
 
 
 @rule("empty", "empty empty_like new_empty")

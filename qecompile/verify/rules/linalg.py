@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from qecompile.verify.parts import is_constant
 from qecompile.verify.references import with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Result, Rule, rule
@@ -31,8 +32,10 @@ def _axes(t: Type, name: str) -> tuple[Atom, Atom]:
     if len(row) != 1 or len(column) != 1:
         raise Refused(f"`{name}` of matrices with merged axes has no rule")
     for atom in (row[0], column[0]):
-        if atom.kind not in ("vector", "index", "free", "equal", "turn"):
+        if atom.kind not in ("vector", "index", "free", "equal", "epsilon", "turn"):
             raise Refused(f"`{name}` along `{atom.name}`")
+        if any(map(is_constant, atom.parts)):
+            raise Refused(f"`{name}` of a matrix whose entries have no space yet", "fill all blocks")
     return row[0], column[0]
 
 
@@ -96,12 +99,9 @@ def solve(call: Call) -> Type:
 
 def _is_turn(t: Type) -> bool:
     """Whether the matrices are turns of the plane, times numbers."""
-    row, column = t.dims[-2:]
-    return (
-        len(row) == len(column) == 1
-        and row[0].kind == column[0].kind == "turn"
-        and row[0].group == column[0].group
-    )
+    ends = [a for dim in t.dims[-2:] for a in dim]
+    together = len({a.group for a in ends}) == 1
+    return len(ends) == 2 and together and all(a.kind in ("turn", "epsilon") and a.size == 2 for a in ends)
 
 
 @rule("determinant", "det linalg_det logdet slogdet linalg_slogdet")

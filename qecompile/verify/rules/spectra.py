@@ -46,7 +46,7 @@ def parts(call: Call) -> Type:
     return t
 
 
-@rule("singular values", "linalg_svdvals svdvals")
+@rule("singular values", "linalg_svdvals")
 def singular_values(call: Call) -> Type:
     """Sigma(Q A R) = sigma(A) for permutations and rotations Q, R of rows and columns: degree 1, even."""
     t = call.type("A" if "A" in call.given else "self")

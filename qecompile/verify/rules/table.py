@@ -46,4 +46,43 @@ FAMILIES = (
     spectra,
     recurrent,
 )
+INTRODUCTION = """# The rule table
+
+Written by `qecompile.verify.rules.table.describe`; a test compares. The type of a value says how it changes
+when the group acts on the weights it was computed from: which of its axes are permuted or multiplied by a
+matrix, and to which powers (*charges*) characters multiply its entries. `qecompile/verify/types.py` defines the
+words. A rule gives the type of a result from those of the arguments; an operation that is not here is refused
+by its name.
+
+A *fixed* axis is one on which nothing acts, such as channels. An axis *belongs* to another if every index of
+that one has a copy of it. A *pair* is an axis along which a vector and a dual one have been multiplied: it may
+be summed.
+"""
 RULES: Mapping[str, Rule] = {name: rule for family in FAMILIES for rule in family.RULES for name in rule.ops}
+
+
+def describe() -> str:
+    """The table as Markdown."""
+    lines = [INTRODUCTION]
+    for family in FAMILIES:
+        title = (family.__doc__ or "").partition("\n")[0].removesuffix(".")
+        lines += [f"## {title}", "", "| rule | law | operations |", "|---|---|---|"]
+        for rule in family.RULES:
+            ops = "see below" if rule.name == "function" else ", ".join(f"`{op}`" for op in rule.ops)
+            lines.append(f"| {rule.name} | {_cell(rule.law.removesuffix('.'))} | {ops} |")
+        lines.append("")
+    lines += [
+        "## Functions of one number",
+        "",
+        "| functions | degree | parity | f(0) = 0 |",
+        "|---|---|---|---|",
+    ]
+    for names, f in pointwise.GROUPS:
+        degree = "" if f.degree is None else str(f.degree)
+        shown = ", ".join(f"`{name}`" for name in names.split())
+        lines.append(f"| {shown} | {degree} | {f.parity or ''} | {'yes' if f.keeps_zero else ''} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
