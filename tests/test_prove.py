@@ -71,6 +71,12 @@ def test_an_emitted_file_meets_every_obligation(text: str) -> None:
     assert [(o.name, o.ok) for o in proof.obligations] == [(name, True) for name in WHOLE]
 
 
+def test_axes_may_stand_before_their_parents() -> None:
+    text = "spec s { space h = 2 : permute { space q = 2 : orthogonal }  param W : q h  param v : h q }"
+    proof = prover_of(text).prove_spec()
+    assert proof.ok, failure(proof)
+
+
 def test_obligations_say_what_their_figures_say() -> None:
     for o in prover_of(MLP).prove_spec().obligations:
         assert o.detail == TABLE[o.name].sentence.format(**o.figures)

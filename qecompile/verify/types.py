@@ -332,23 +332,28 @@ def param_type(
     """The type of a parameter's tensor: [batch, *axes, *channels] or [batch, *channels, *axes]."""
     first = Atom(fresh(), "batch", batch)
     numbers = [fresh() for _ in param.axes]
-    refer: list[Owner] = []
-    for k, axis in enumerate(param.axes):
-        above: Owner = first.id if axis.parent is None else refer[axis.parent]
-        space = spec.space[axis.space]
-        refer.append(At(0, above) if space.size == 1 and not space.is_vector else numbers[k])
+
+    def above(k: int) -> Owner:
+        """What an axis belongs to; the parent may stand on its right."""
+        parent = param.axes[k].parent
+        return first.id if parent is None else place(parent)
+
+    def place(k: int) -> Owner:
+        """What stands for the index value of an axis; a space of size 1 has but one."""
+        space = spec.space[param.axes[k].space]
+        return At(0, above(k)) if space.size == 1 and not space.is_vector else numbers[k]
+
     atoms: list[Atom] = []
     charges: list[Charge] = []
     for k, axis in enumerate(param.axes):
         space = spec.space[axis.space]
-        above = first.id if axis.parent is None else refer[axis.parent]
         for character, power in zip(space.characters, axis.charges, strict=True):
-            subject = above if space.is_vector else refer[k]
+            subject = above(k) if space.is_vector else place(k)
             named = Character(space.name, character.name, character.word)
             charges.append(Charge(named, (subject,), Fraction(power)))
         kind: Kind = "vector" if space.vector else "index" if space.permuted else "free"
         dual = axis.dual and space.vector == "linear"
-        atoms.append(Atom(numbers[k], kind, space.size, space.name, above, space.vector or "", dual))
+        atoms.append(Atom(numbers[k], kind, space.size, space.name, above(k), space.vector or "", dual))
     axes, extra = [(a,) for a in atoms], [(free(n),) for n in channels]
     return make([(first,), *(axes + extra if channels_last else extra + axes)], charges)
 
