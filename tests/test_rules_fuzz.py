@@ -326,6 +326,49 @@ def matrices(f: Fuzz, x: Ref) -> Ref:
     )
 
 
+def layers(f: Fuzz, x: Ref) -> Any:
+    """Pooling, padding, spectra, distances."""
+    last = f.value(x).shape[-1]
+    return f.random.choice(
+        [
+            lambda: f.call("pad.default", x, [1, 0]),
+            lambda: f.call("avg_pool1d.default", x, [f.random.choice([2, last])]),
+            lambda: f.call("max_pool1d.default", x, [f.random.choice([2, last])]),
+            lambda: f.call("adaptive_avg_pool1d.default", x, [1]),
+            lambda: f.call("cdist.default", x, f.random.choice([x, f.pick()])),
+            lambda: f.call("linalg_svdvals.default", x),
+            lambda: f.call("linalg_matrix_norm.default", x),
+            lambda: f.call(
+                "conv1d.default", x, f.tape.weight(2, f.value(x).shape[1], f.random.choice([1, 2]))
+            ),
+            lambda: f.call("scaled_dot_product_attention.default", x, x, f.random.choice([x, f.pick()])),
+            lambda: f.call("group_norm.default", x, 1),
+            lambda: f.call("rms_norm.default", x, [last]),
+            lambda: f.call("linalg_solve.default", x, f.random.choice([x, f.pick()])),
+            lambda: f.call("linalg_cross.default", x, f.pick()),
+        ]
+    )()
+
+
+def assembled(f: Fuzz, x: Ref) -> Ref:
+    """Zeros, with values written to two slices."""
+    d, y = f.dim(x), f.pick()
+    shape = list(f.value(x).shape)
+    m, n = shape[d], f.value(y).shape[d]
+    shape[d] = m + n
+    zeros = f.call("new_zeros.default", x, shape)
+    one = f.call("slice_scatter.default", zeros, x, d, 0, m)
+    both = f.call("slice_scatter.default", one, y, d, m, m + n)
+    return f.random.choice([one, both, f.call("slice.Tensor", both, d, f.random.choice([0, m]), m + n)])
+
+
+def rectified_scale(f: Fuzz, x: Ref) -> Ref:
+    """A factor in the manner of an alpha, of whatever there is."""
+    epsilon = f.random.choice([0.3, 0.9, 1.1])
+    factor = f.call("add.Tensor", f.call("mul.Tensor", f.call("sin.default", f.pick()), epsilon), 1.0)
+    return f.call(f.random.choice(["mul.Tensor", "div.Tensor"]), x, factor)
+
+
 OPERATIONS: list[Callable[[Fuzz, Ref], Any]] = [
     *[
         unary,
@@ -354,7 +397,7 @@ OPERATIONS: list[Callable[[Fuzz, Ref], Any]] = [
         linear,
         choice,
     ],
-    *[safe_division, matrices],
+    *[safe_division, matrices, layers, layers, assembled, rectified_scale, rectified_scale],
 ]
 
 

@@ -69,6 +69,7 @@ REFUSED = [
     Case("norm", "A", lambda t, a: t.call("linalg_vector_norm.default", a, 2, [1]), "multiplied entry by entry"),
     Case("norm", "v", lambda t, v: t.call("linalg_vector_norm.default", v, 1, [1]), "along a vector axis"),
     Case("norm", "b", lambda t, b: t.call("linalg_vector_norm.default", b, 2, [1]), "scale: 1 is not 0"),
+    Case("norm", "M", lambda t, m: t.call("linalg_matrix_norm.str_ord", m, "nuc"), "every row has its own axes"),
     Case("extreme with place", "c 4", lambda t, c: t.call("max.dim", c, 1)[1], "a place along `k`"),
     Case("extreme with place", "S", lambda t, s: t.call("median.dim", s, 2)[0], "neither odd nor even"),
     Case("place of extreme", "c", lambda t, c: t.call("argmax.default", c, 1), "a place along `k`"),

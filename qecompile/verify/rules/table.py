@@ -50,15 +50,15 @@ INTRODUCTION = """# The rule table
 
 Written by `qecompile.verify.rules.table.describe`; a test compares. The type of a value says how it changes
 when the group acts on the weights it was computed from: which of its axes are permuted or multiplied by a
-matrix, and to which powers (*charges*) characters multiply its entries. `qecompile/verify/types.py` defines the
-words. A rule gives the type of a result from those of the arguments; an operation that is not here is refused
-by its name.
+matrix, and to which powers (*charges*) characters multiply its entries. `qecompile/verify/types.py` defines
+the words. A rule gives the type of a result from those of the arguments; an operation that is not here is
+refused by its name.
 
 A *fixed* axis is one on which nothing acts, such as channels. An axis *belongs* to another if every index of
 that one has a copy of it. A *pair* is an axis along which a vector and a dual one have been multiplied: it may
 be summed.
 """
-RULES: Mapping[str, Rule] = {name: rule for family in FAMILIES for rule in family.RULES for name in rule.ops}
+RULES: Mapping[str, Rule] = {op: rule for family in FAMILIES for rule in family.RULES for op in rule.ops}
 
 
 def describe() -> str:
