@@ -55,8 +55,8 @@ the words. A rule gives the type of a result from those of the arguments; an ope
 refused by its name.
 
 A *fixed* axis is one on which nothing acts, such as channels. An axis *belongs* to another if every index of
-that one has a copy of it. A *pair* is an axis along which a vector and a dual one have been multiplied: it may
-be summed.
+that one has a copy of it. A *pair* is an axis along which a vector and a dual one have been multiplied: it
+may be summed.
 """
 RULES: Mapping[str, Rule] = {op: rule for family in FAMILIES for rule in family.RULES for op in rule.ops}
 
