@@ -147,3 +147,72 @@ def test_the_identity_matrix_keeps_a_joint_axis() -> None:
     off = tape.call("mul.Tensor", tape.call("unsqueeze.default", both, 1), eye)
     assert holds(tape, off).startswith("[batch, h | g, h | g']")
     assert holds(tape, tape.call("diagonal.default", off, 0, 1, 2)) == "[batch, h | g]"
+
+
+# --- blocks written to zeros --------------------------------------------------------------------------------
+
+
+def write(tape: Tape, e: Ref, rows: int, columns: int, block: Ref) -> Ref:
+    """`e[:, rows : rows + n, columns : columns + m] = block`, as it is traced."""
+    _, n, m = tape.before[block.name].shape
+    strip = tape.call("slice.Tensor", e, 1, rows, rows + n)
+    place = tape.call("slice.Tensor", strip, 2, columns, columns + m)
+    filled = tape.call("copy.default", place, block)
+    strip = tape.call("slice_scatter.default", strip, filled, 2, columns, columns + m)
+    return tape.call("slice_scatter.default", e, strip, 1, rows, rows + n)
+
+
+def zeros(tape: Tape, *shape: int) -> Ref:
+    return tape.constant(torch.zeros(shape, dtype=torch.float64))
+
+
+def adjacency(tape: Tape) -> Ref:
+    """Of neurons x, h, g: who listens (rows) to whom (columns)."""
+    e = write(tape, zeros(tape, 3, 11, 11), 3, 0, tape.input("W"))
+    return write(tape, e, 7, 3, tape.input("V"))
+
+
+def test_blocks_make_joint_axes() -> None:
+    tape = Tape(SPEC)
+    assert holds(tape, adjacency(tape)) == "[batch, ~3 | h | g, 3 | h | ~4]"
+
+
+def test_what_is_between_blocks_has_the_law_of_what_it_meets() -> None:
+    tape = Tape(SPEC)
+    e = adjacency(tape)
+    nodes = tape.call("cat.default", [tape.input("bx"), tape.input("bh"), tape.input("bg")], 1)
+    both = tape.call("add.Tensor", tape.call("cos.default", e), tape.call("unsqueeze.default", nodes, 1))
+    assert holds(tape, both) == "[batch, ~3 | h | g, 3 | h | g]"
+    heard = tape.call("einsum.default", "bij,bj->bi", [e, nodes])
+    assert holds(tape, tape.call("mul.Tensor", heard, nodes)) == "[batch, 3 | h | g]"
+    assert holds(tape, tape.call("slice.Tensor", heard, 1, 7, 11)) == "[batch, g]"
+
+
+def test_blocks_in_the_wrong_place_do_not_line_up() -> None:
+    tape = Tape(SPEC)
+    e = write(tape, zeros(tape, 3, 11, 11), 3, 7, tape.input("V"))  # the rows are g, the columns h
+    nodes = tape.call("cat.default", [tape.input("bx"), tape.input("bh"), tape.input("bg")], 1)
+    assert "different spaces" in refused(tape, tape.call("einsum.default", "bij,bj->bi", [e, nodes]))
+
+
+def test_blocks_that_do_not_fit_together_are_refused() -> None:
+    tape = Tape(SPEC)
+    e = adjacency(tape)
+    assert "different spaces" in refused(tape, write(tape, e, 3, 7, tape.input("V")))
+    assert refused(tape, write(tape, e, 5, 0, tape.input("W")))
+    moved = tape.call("mul.Tensor", e, tape.constant(1 - torch.eye(11, dtype=torch.float64)))
+    assert refused(tape, moved)  # the diagonal of rows and columns whose spaces are not known
+
+
+def test_places_that_do_not_start_with_a_block_are_told_apart() -> None:
+    tape = Tape(SPEC)
+    h = tape.input("bh")
+    twice = tape.call("cat.default", [h, h], 1)
+    e = tape.call("slice_scatter.default", zeros(tape, 3, 12), twice, 1, 1, 9)
+    assert holds(tape, e) == "[batch, ~1 | 2 h | ~3]"
+
+
+def test_a_block_may_be_overwritten_as_a_whole() -> None:
+    tape = Tape(SPEC)
+    e = write(tape, adjacency(tape), 3, 0, tape.call("mul.Tensor", tape.input("W"), 2.0))
+    assert holds(tape, e) == "[batch, ~3 | h | g, 3 | h | ~4]"

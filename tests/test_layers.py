@@ -89,10 +89,10 @@ STAGES = {
     ),
     # module, Spec -> proof
     "verify": Stage(
-        "verify verify.graph verify.refused verify.types verify.references verify.meet verify.unify verify.joint "
+        "verify verify.graph verify.refused verify.types verify.references verify.parts verify.meet verify.unify verify.joint "
         "verify.facts "
         "verify.rules verify.rules.call verify.rules.movement verify.rules.picking verify.rules.diagonals "
-        "verify.rules.indexing verify.rules.pointwise verify.rules.joining verify.rules.combining "
+        "verify.rules.indexing verify.rules.pointwise verify.rules.assembling verify.rules.joining verify.rules.combining "
         "verify.rules.choosing verify.rules.contracting verify.rules.reducing verify.rules.normalising "
         "verify.rules.filling verify.rules.linalg verify.rules.pooling verify.rules.recurrent "
         "verify.rules.spectra verify.rules.table verify.laws verify.steps verify.raw "
@@ -127,7 +127,8 @@ STAGES = {
     ),
     # beside everything: the checker of certificates imports nothing of the compiler
     "recheck": Stage(
-        "recheck recheck.values recheck.elaborate recheck.nullity recheck.diagrams recheck.obligations "
+        "recheck recheck.values recheck.spec recheck.elaborate recheck.nullity recheck.reading recheck.diagrams "
+        "recheck.listing recheck.obligations "
         "recheck.mixing recheck.elements recheck.orbit recheck.source recheck.emitted recheck.command recheck.__main__",
         below="",
     ),

@@ -33,7 +33,7 @@ Term = tuple[Type | Raw, list[Label]]
 def apply_raw(call: Call) -> Type | None:
     """The type of a product of typed values with one raw one; None if the operation is no such product."""
     match call.name:
-        case "mul" | "multiply" | "div" | "divide":
+        case "mul" | "multiply" | "div" | "divide" if call.get("rounding_mode") is None:
             one, other = call.given.get("self"), call.given.get("other")
             if isinstance(one, Type) and isinstance(other, Raw) and _is_factor(other):
                 return multiply_raw(one, other, Fraction(1 if "mul" in call.name else -1), call.op.shape)
@@ -151,6 +151,8 @@ def _contract(terms: list[Term], out: Sequence[Label]) -> Type | None:
 def _moved(t: Type, raw: Raw, out: list[Label], front: list[Label], new: Label, turned: bool) -> Type:
     """The type after the vector axis at label `new` has been moved by the matrices of a raw value."""
     atom, known = _vector(t, out.index(new)), raw.matrix
+    if raw.shape[-1] != atom.size:
+        raise Refused(f"`{atom.name}` is multiplied by a matrix of size {raw.shape[-1]}, which is broadcast")
     if known is None or known.kind not in MOVERS:
         low, high = raw.interval
         raise Refused(

@@ -15,8 +15,10 @@ import logging
 import os
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
+from functools import partial
+from types import CellType, FunctionType, MethodType
 from typing import Any
 from unittest.mock import patch
 
@@ -54,6 +56,36 @@ class Adapted(nn.Module):
         packed = self.pack(*given) if self.pack else given
         result = self.inner(*packed) if type(packed) is tuple else self.inner(packed)
         return self.unpack(result) if self.unpack else result
+
+
+def captured(value: object, seen: set[int] | None = None) -> Iterator[nn.Parameter]:
+    """The weights that a function or module reaches through closures, globals, attributes and containers.
+
+    They are trained like those that are registered, so what is proved must hold for all their values.
+    """
+    seen = set() if seen is None else seen
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    parts: Iterable[object] = ()
+    if isinstance(value, nn.Parameter):
+        yield value
+    elif isinstance(value, nn.Module):
+        parts = [*value.parameters(recurse=False), *value.children(), *vars(value).values()]
+    elif isinstance(value, Mapping):
+        parts = value.values()
+    elif isinstance(value, (list, tuple, set)):
+        parts = value
+    elif isinstance(value, MethodType):
+        parts = (value.__self__, value.__func__)
+    elif isinstance(value, partial):
+        parts = (value.func, value.args, value.keywords)
+    elif isinstance(value, FunctionType) and not ours(value.__code__.co_filename):
+        cells = [cell.cell_contents for cell in value.__closure__ or () if cell != CellType()]
+        named = [value.__globals__.get(name) for name in value.__code__.co_names]
+        parts = [*cells, *named, value.__defaults__]
+    for part in parts:
+        yield from captured(part, seen)
 
 
 def export(module: nn.Module, examples: tuple[object, ...]) -> ExportedProgram:

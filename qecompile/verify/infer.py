@@ -118,10 +118,11 @@ class _Engine:
                 for n, t in known.items()
                 if t.numel() and not t.is_complex()
             },
-            identities=frozenset(n for n, t in known.items() if _is_identity(t)),
+            identities={n: len(t) for n, t in known.items() if _is_identity(t)},
         )
         typed = apply_raw(call)
         if typed is not None:
+            _check_shape(call.op, typed, call.op.shape)
             return typed, "alpha"
         return (raw_parts if call.op.parts else raw_result)(call, raw, number), ""
 

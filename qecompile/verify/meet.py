@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from qecompile.verify.parts import is_constant, refined
 from qecompile.verify.refused import Refused
 from qecompile.verify.types import Atom, Kind, fresh
 
@@ -117,7 +118,7 @@ def _as_asked(cluster: Cluster, asked: Seat, mode: Mode) -> list[Seat]:
     """The atoms of a cluster where one of its columns holds the atom `asked`."""
     atom = asked.atom
     match atom.kind, cluster.kind:
-        case "index", "equal" | "identity":
+        case "index", "equal" | "identity" if not any(map(is_constant, atom.parts)):
             return [Seat(cluster.operand, c, atom) for c in cluster.columns]
         case "vector", "identity":
             dual = atom.word == "linear" and not atom.dual
@@ -193,13 +194,15 @@ def _agree_free(seats: Sequence[Seat]) -> Atom:
     held = [s.atom for s in seats if s.anchored]
     if not held:
         return seats[0].atom
-    if len({(a.owner, a.places) for a in held}) > 1:
+    if len({(a.owner, a.places or tuple(range(a.size))) for a in held}) > 1:
         raise Refused("different places, or different copies, of fixed axes are aligned")
     return held[0]
 
 
 def _agree_index(atoms: Sequence[Atom]) -> Atom:
     spaces = sorted({a.space for a in atoms})
+    if len(spaces) > 1 and all(a.parts for a in atoms) and len({(a.size, a.owner) for a in atoms}) == 1:
+        return refined(atoms)
     if len(spaces) > 1:
         raise Refused(
             f"axes of different spaces are aligned: {' and '.join(f'`{s}`' for s in spaces)}",

@@ -109,6 +109,11 @@ def _output(label: str, t: Type, wanted: Type) -> Output:
         raise Refused("it has a law only where a condition holds", "choose by the same condition again")
     if t.shape != wanted.shape:
         raise Refused(f"its shape is {list(t.shape)}, not {list(wanted.shape)}")
+    if any(a.places and not a.space for a in t.atoms.values()):
+        raise Refused(
+            "channels were picked after an alpha that differs from one to the next",
+            "keep all channels in their order: those of different tensors belong together",
+        )
     raw = tuple(c for c in t.charges if c.character.word == "raw")
     plain = tuple(c for c in t.charges if c.character.word != "raw")
     dims = tuple(tuple(replace(a, frame=()) for a in dim) for dim in t.dims)

@@ -18,6 +18,7 @@ from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call
 from qecompile.verify.rules.joining import join
 from qecompile.verify.rules.movement import new_order
+from qecompile.verify.rules.pointwise import exact
 from qecompile.verify.steps import Refusal
 from qecompile.verify.types import Type, make
 
@@ -88,7 +89,7 @@ def raw_result(call: Call, raw: Raw, number: str) -> Raw:
     if call.name in ("pow", "reciprocal") and raw.positive:
         exponent = call.given.get("exponent", -1)
         if isinstance(exponent, (int, float)):
-            power = raw.power * Fraction(exponent).limit_denominator(1 << 16)
+            power = raw.power * exact(exponent)
             found = replace(raw, power=power, interval=found.interval)
     return replace(found, matrix=_matrix(call, number), test=_test(call))
 
@@ -113,7 +114,7 @@ def _view(call: Call, raw: Raw) -> Raw | None:
     """The same numbers in other places; None if axes are cut or joined."""
     shape = call.op.shape
     if call.name in SAME:
-        return raw
+        return raw if call.op.dtype is None or call.op.dtype.is_floating_point else None
     raw = replace(raw, test=None)
     if call.name in ("permute", "transpose", "movedim", "mT"):
         rank = len(raw.shape)
@@ -124,6 +125,7 @@ def _view(call: Call, raw: Raw) -> Raw | None:
         return replace(raw, shape=shape, axes=tuple(raw.axes[d] for d in order), matrix=matrix)
     large = [(n, axis) for n, axis in zip(raw.shape, raw.axes, strict=True) if n > 1]
     if call.name == "expand":
+        raw = raw if raw.shape[-2:] == shape[-2:] else replace(raw, matrix=None)
         axes = [None] * (len(shape) - len(raw.axes)) + list(raw.axes)
         return replace(raw, shape=shape, axes=tuple(axes))
     if [n for n, _ in large] != [n for n in shape if n > 1]:
@@ -144,7 +146,9 @@ def _transposed(matrix: Matrix | None) -> Matrix | None:
 
 
 def bounds(call: Call) -> Interval:
-    """Bounds on the entries of the result."""
+    """Bounds on the entries of the result; none where it may have been rounded to whole numbers."""
+    if call.get("rounding_mode") or (call.op.dtype is not None and not call.op.dtype.is_floating_point):
+        return ANYTHING
     one, other = (_interval(call, name) for name in (_first(call), "other"))
     match call.name:
         case "sin" | "cos" | "erf" | "sign":
@@ -272,7 +276,9 @@ def _test(call: Call) -> Type | None:
 def _vanishing(t: Type) -> Type | None:
     """The type of t != 0: no factor changes it."""
     lawless = bool(t.guards) or any(a.kind == "pair" for a in t.atoms.values())
-    return None if lawless else make(t.dims, zero=t.zero)
+    shared = ("epsilon", "turn")  # such a tensor has a law, and the places where it is not 0 have none
+    dims = [[replace(a, kind="free", group=0) if a.kind in shared else a for a in dim] for dim in t.dims]
+    return None if lawless else make(dims, zero=t.zero)
 
 
 def test_type(raw: Raw) -> Type | None:
@@ -322,7 +328,8 @@ def _sum_matrix(call: Call, values: list[object], number: str, n: int) -> Matrix
         if one.base == other.base and one.power == other.power and one.axes == turned:
             return Matrix("skew", number)
     for name, rest in (("self", other), ("other", one)):
-        if name not in call.identities or not isinstance(rest, Raw) or rest.shape[-2:] != (n, n):
+        whole = call.identities.get(name) == n  # one of size 1 is broadcast, and adds 1 everywhere
+        if not whole or not isinstance(rest, Raw) or rest.shape[-2:] != (n, n):
             continue
         if call.name == "sub" and name == "other":  # -(I - E)
             continue

@@ -12,7 +12,7 @@ as it runs: its next call would be another function.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
-from qecompile.verify.export import Adapted, differs_in_training, export, ours, place
+from qecompile.verify.export import Adapted, captured, differs_in_training, export, ours, place
 from qecompile.verify.graph import Graph, Input, Op, Ref, Shape, Untraceable, refs
 
 __all__ = ["Graph", "Input", "Op", "Ref", "Untraceable", "refs", "trace"]
@@ -67,14 +67,18 @@ def trace(
             notes.append("the module changes its inputs in place")
         elif spec.kind.name.endswith("MUTATION"):
             raise Untraceable(f"the module changes its `{_inner(spec.target or '')}` as it runs")
-    return _Reader(program, examples).graph(tuple(dict.fromkeys(notes)))
+    weights = [w for part in (module, pack, unpack) for w in captured(part)]
+    return _Reader(program, examples, weights).graph(tuple(dict.fromkeys(notes)))
 
 
 class _Reader:
     """Reads one exported program; the fields are those of the `Graph` under construction."""
 
-    def __init__(self, program: ExportedProgram, examples: tuple[object, ...]) -> None:
+    def __init__(
+        self, program: ExportedProgram, examples: tuple[object, ...], captured: Iterable[Tensor]
+    ) -> None:
         self.program, self.examples = program, examples
+        self.captured = {place_of(p) for p in captured}
         self.inputs: list[Input] = []
         self.parameters: dict[str, Shape] = {}
         self.buffers: dict[str, Tensor | None] = {}
@@ -130,6 +134,8 @@ class _Reader:
                 self.buffers[name], self.labels[name] = _value(found), _inner(target)
             elif _value(found) is None:
                 raise Untraceable(f"the module uses a tensor `{_inner(target)}` without a value: register it")
+            elif place_of(found) in self.captured:  # torch sees a constant in a weight that is not registered
+                self.parameters[name], self.labels[name] = tuple(found.shape), _inner(target)
             else:
                 self.constants[name] = found.detach()
         return values
@@ -235,6 +241,11 @@ def _resolved(value: Any, known: Mapping[str, Tensor | None]) -> Any:
     if isinstance(value, Mapping):
         return {key: _resolved(part, known) for key, part in value.items()}
     return value
+
+
+def place_of(tensor: Tensor) -> tuple[object, ...]:
+    """Equal for a tensor and what torch has detached from it."""
+    return tensor.device, tensor.data_ptr(), tuple(tensor.shape)
 
 
 def _value(tensor: Tensor) -> Tensor | None:

@@ -128,7 +128,8 @@ def merge(operands: Sequence[Operand], mode: Mode) -> Merged:
     order = [a.id for found in axes.values() for a in found]
     if mode == "product":
         linkable = {a.id for found in axes.values() for a in found if a.kind not in ("vector", "pair")}
-        common = merge_links([link for some in links for link in some], linkable)
+        standing = {a.id: a for found in axes.values() for a in found}
+        common = _at_one_place(merge_links([link for some in links for link in some], linkable), standing)
         law = add_up([c for some in charges for c in some], common, order)
     else:
         law = _common_law([(charges[k], merge_links(links[k], set(order))) for k in alive], order)
@@ -149,7 +150,7 @@ def _line_up(dims: list[tuple[int, Type, tuple[Atom, ...]]]) -> list[Column]:
     columns: list[Column] = []
     while rests:
         size = min(rest[0].size for _, _, rest in rests)
-        if any(rest[0].size % size for _, _, rest in rests):
+        if any(rest[0].size % size if size else rest[0].size for _, _, rest in rests):  # 0: nothing there
             if [rest for _, t, rest in rests if melt(t, rest)]:
                 continue
             raise Refused(f"axes do not line up: {' against '.join(_product(rest) for _, _, rest in rests)}")
@@ -212,6 +213,19 @@ def _common_law(
                 "add only what has equal charges; multiply or divide by a tensor to change a charge",
             )
     return wanted
+
+
+def _at_one_place(
+    links: Iterable[frozenset[int]], standing: Mapping[int, Atom]
+) -> tuple[frozenset[int], ...]:
+    """The links between atoms of one copy whose entries are the same places: equal indices mean equal."""
+    parts: dict[tuple[int, object], set[int]] = {}
+    for k, link in enumerate(links):
+        for a in link:
+            atom = standing[a]
+            key = (atom.space, atom.owner, atom.places or tuple(range(atom.size))) if atom.space else ()
+            parts.setdefault((k, key), set()).add(a)
+    return tuple(frozenset(part) for part in parts.values() if len(part) > 1)
 
 
 def _common_links(links: list[tuple[frozenset[int], ...]]) -> tuple[frozenset[int], ...]:

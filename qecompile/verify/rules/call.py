@@ -28,7 +28,7 @@ class Call:
         values: for arguments that are known tensors of whole numbers, those numbers row by row, and their
             shape; `indices 2` is part 2 of the argument `indices`.
         bounds: for arguments that are known tensors, their least and largest entries.
-        identities: the arguments that are known to be identity matrices.
+        identities: the arguments that are known to be identity matrices, with their sizes.
     """
 
     op: Op
@@ -37,7 +37,7 @@ class Call:
     origins: Mapping[str, Call] = field(default_factory=dict)
     values: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    identities: frozenset[str] = frozenset()
+    identities: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

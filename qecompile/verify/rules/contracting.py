@@ -126,6 +126,8 @@ def cross(call: Call) -> Type:
     """Epsilon_ijk x[j] y[k]: two vectors of one rotate space of size 3."""
     a, b = call.type(), call.type("other")
     rank = len(a.dims)
+    if call.name == "cross" and call.get("dim") is None:
+        raise Refused("`cross` without a dimension takes the first axis of size 3", "name it: dim=-1")
     d, group = call.integer("dim", -1) % rank, fresh()
     epsilon = make([(Atom(fresh(), "epsilon", 3, group=group),) for _ in range(3)])
     rest: list[Label] = list(range(rank))
@@ -143,12 +145,19 @@ def convolution(call: Call) -> Type:
     space = len(kernel)
     if len(t.dims) != space + 2:
         raise Refused("a convolution of one image without a batch axis has no rule", "add a batch axis")
-    t = _mix_places(t, kernel, call.op.shape[2:])
+    steps = call.ints("stride", (1,))
+    t = _mix_places(t, kernel, steps * space if len(steps) == 1 else steps, call.op.shape[2:])
     places = list(range(space))
     if groups == 1:
         flat = product([(weight, ["o", "c", *map(str, places)])], ["o", "c"])
         found = product([(t, ["b", "c", *places]), (flat, ["o", "c"])], ["b", "o", *places])
     else:
+        for a in t.dims[1]:
+            if a.kind != "free" and not t.is_uniform(a):
+                raise Refused(
+                    f"`{a.name}` is cut into groups that have weights of their own",
+                    "channels in groups have an order: a fixed axis",
+                )
         found = product([(t, ["b", "c", *places])], ["b", *places])
         found = with_dims(found, [found.dims[0], (free(call.op.shape[1]),), *found.dims[1:]])
     if call.get("bias") is None:
@@ -156,12 +165,12 @@ def convolution(call: Call) -> Type:
     return add(found, with_dims(call.type("bias"), [call.type("bias").dims[0], *[()] * space]))
 
 
-def _mix_places(t: Type, kernel: Sequence[int], after: Sequence[int]) -> Type:
-    """The type after neighbouring places have been mixed where the kernel is larger than 1."""
+def _mix_places(t: Type, kernel: Sequence[int], steps: Sequence[int], after: Sequence[int]) -> Type:
+    """The type after neighbours have been mixed, or left out, where kernel or step is larger than 1."""
     dims = list(t.dims)
-    for k, (size, n) in enumerate(zip(kernel, after, strict=True)):
+    for k, (size, step, n) in enumerate(zip(kernel, steps, after, strict=True)):
         d = k + 2
-        if size == 1 and n == t.shape[d]:
+        if size == step == 1 and n == t.shape[d]:
             continue
         for a in dims[d]:
             if a.kind not in ("free", "equal") or (a.kind == "equal" and not t.is_uniform(a)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from qecompile.verify.parts import is_constant
 from qecompile.verify.references import with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Rule, rule
@@ -82,6 +83,8 @@ def embed_diagonal(t: Type, one: int, other: int, offset: int = 0) -> Type:
     else:
         if bad := next((a for a in last if a.kind in ("vector", "pair", "batch")), None):
             raise Refused(f"a diagonal matrix is made along `{bad.name}`", BLOCKS)
+        if any(is_constant(part) for a in last for part in a.parts):
+            raise Refused("a diagonal matrix is made of entries that have no space yet")
         again = tuple(replace(a, id=fresh()) for a in last)
         placed = {one: last, other: again}
         links = [frozenset((a.id, b.id)) for a, b in zip(last, again, strict=True)]

@@ -9,6 +9,7 @@ from math import prod
 from qecompile.verify.joint import join_spaces
 from qecompile.verify.references import with_dims
 from qecompile.verify.refused import Refused
+from qecompile.verify.rules.assembling import assembled
 from qecompile.verify.rules.call import Call, Rule, rule
 from qecompile.verify.rules.movement import expand_type
 from qecompile.verify.rules.pointwise import Function, apply_function
@@ -103,13 +104,12 @@ def write(call: Call) -> Type:
     n = t.shape[d]
     if len(places) == n:
         return part
-    _, rest = _leading(t, t.dims[d])
-    if rest or (t.zero and not _leading(part, part.dims[d])[0] and part.dims[d]):
-        raise Refused(
-            f"entries of the axis ({' '.join(a.name for a in t.dims[d])}) are overwritten one by one",
-            "only along an axis on which nothing acts does a place mean something",
-        )
-    return join([with_dims(t, [*t.dims[:d], (free(n - len(places)),), *t.dims[d + 1 :]]), part], d)
+    if any(_leading(x, x.dims[d])[1] for x in (t, part) if not x.zero):
+        return assembled(call)
+    try:
+        return join([with_dims(t, [*t.dims[:d], (free(n - len(places)),), *t.dims[d + 1 :]]), part], d)
+    except Refused:
+        return assembled(call)
 
 
 @rule("assignment", "copy")

@@ -12,7 +12,7 @@ from qecompile.verify.parts import is_constant
 from qecompile.verify.references import with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Result, Rule, rule
-from qecompile.verify.types import Atom, Type, fresh, make
+from qecompile.verify.types import Atom, Charge, Type, fresh, make, show_charge
 from qecompile.verify.unify import product
 
 
@@ -36,7 +36,24 @@ def _axes(t: Type, name: str) -> tuple[Atom, Atom]:
             raise Refused(f"`{name}` along `{atom.name}`")
         if any(map(is_constant, atom.parts)):
             raise Refused(f"`{name}` of a matrix whose entries have no space yet", "fill all blocks")
+    check_apart(t, {row[0].id}, {column[0].id}, name)
     return row[0], column[0]
+
+
+def check_apart(t: Type, rows: set[int], columns: set[int], name: str) -> None:
+    """Refuse where an axis or a factor is one for every row and column at once, and no matrix on one side."""
+    for here, there in ((rows, columns), (columns, rows)):
+        owned = [t.atoms[k].name for k in there if any(t.depends(k, above) for above in here)]
+        both = [show_charge(c) for c in t.charges if _reads(t, c, here) and _reads(t, c, there)]
+        if owned or both:
+            raise Refused(
+                f"`{name}` of matrices in which every row has its own `{(owned or both)[0]}`",
+                "the group must act on all rows as one matrix, and on all columns as one",
+            )
+
+
+def _reads(t: Type, charge: Charge, atoms: set[int]) -> bool:
+    return any(t.depends(s, k) for s in charge.subject for k in atoms)
 
 
 def _check_endomorphism(t: Type, name: str) -> None:

@@ -76,8 +76,10 @@ def group_norm(call: Call) -> Type:
 
 @rule("instance norm", "instance_norm")
 def instance_norm(call: Call) -> Type:
-    """(x - mean) / std over all places of a channel, then w and b by channel."""
+    """(x - mean) / std over all places of a channel, or with stored numbers; w and b by channel."""
     t = call.type("input")
+    if not call.get("use_input_stats", True):
+        return _by_stored(t, call)
     return _scaled(_over(t, range(2, len(t.dims)), _law(call), "instance_norm"), call, 1)
 
 
@@ -95,6 +97,11 @@ def _batch_norm(call: Call) -> Type:
     over = [d for d in range(len(t.dims)) if d != 1]
     if call.get("training", False) or call.get("running_mean") is None:
         return _scaled(_over(t, over, _law(call), "batch_norm"), call, 1)
+    return _by_stored(t, call)
+
+
+def _by_stored(t: Type, call: Call) -> Type:
+    """(x - mean) / std w + b with numbers that are stored by channel."""
     stored = weight_type(call.type("running_mean").shape)
     shift = with_dims(stored, [stored.dims[0], *[()] * (len(t.dims) - 2)])
     return _scaled(add(multiply(t, shift), shift), call, 1)

@@ -53,6 +53,7 @@ def _pick_atom(t: Type, d: int, places: Sequence[int], drop: bool) -> Type:
     if len(set(kept)) < len(kept):
         raise Refused(f"entries of `{atom.name}` are picked more than once: {_brief(places)}")
     t = with_dims(t, t.dims)
+    t = replace(t, links=tuple(link - {atom.id} for link in t.links))  # equal places have other indices now
     return _with_dim(t, d, (replace(atom, size=len(kept), places=kept),), drop)
 
 

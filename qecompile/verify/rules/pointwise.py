@@ -105,7 +105,13 @@ def power(exponent: float) -> Function:
     """T ** exponent."""
     whole = float(exponent).is_integer()
     parity: Parity = ("even" if exponent % 2 == 0 else "odd") if whole else None
-    return Function(Fraction(exponent).limit_denominator(1 << 16), parity, exponent > 0)
+    return Function(exact(exponent), parity, exponent > 0)
+
+
+def exact(exponent: float) -> Fraction:
+    """The fraction that a float stands for: the one with a small denominator that rounds to it, if any."""
+    found = Fraction(exponent).limit_denominator(1 << 16)
+    return found if float(found) == exponent else Fraction(exponent)
 
 
 # --- rules ------------------------------------------------------------------------------------------------

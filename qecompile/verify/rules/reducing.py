@@ -13,6 +13,7 @@ from math import prod
 from qecompile.verify.references import reduce_dims, with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Result, Rule, rule
+from qecompile.verify.rules.joining import join
 from qecompile.verify.rules.pointwise import FUNCTIONS, Function, apply_function
 from qecompile.verify.types import Type, free
 from qecompile.verify.unify import multiply
@@ -93,6 +94,9 @@ def norm(call: Call) -> Type:
                 f"a norm of order {order} along a vector axis", "rotations keep the norm of order 2 only"
             )
         return apply_function(reduce_dims(multiply(t, t), over, keep), FUNCTIONS["sqrt"], "norm")
+    atoms = [a for d in over for a in t.dims[d]]
+    if not flat and any(t.depends(a.owner, b.id) for a in atoms for b in atoms):
+        raise Refused(f"the norm {order!r} of matrices in which every row has its own axes", "flatten them")
     return reduce_by(t, TRUTHS if order == 0 else DEGREE_1_EVEN, "norm", over, keep)
 
 
@@ -115,7 +119,7 @@ def extreme(call: Call) -> Result:
 def _places(t: Type, d: int, value: Type) -> Type | Refused:
     """The type of places along a fixed axis; `value` has the other axes."""
     for a in t.dims[d]:
-        if a.kind not in ("free", "equal"):
+        if a.kind != "free" and not t.is_uniform(a):
             return Refused(f"a place along `{a.name}` is used as a number", "use the value at that place")
     return apply_function(value, NUMBERS, "a place")
 
@@ -137,6 +141,8 @@ def arg_extreme(call: Call) -> Type:
 def quantile(call: Call) -> Type:
     """Order statistics, of degree 1, in front if there are several."""
     t, q = call.type(), call.type("q")
+    if not q.is_invariant:
+        raise Refused("the group changes which quantiles are taken")
     over = (call.dim(),) if call.get("dim") is not None else tuple(range(len(t.dims)))
     value = reduce_by(t, DEGREE_1, call.name, over, bool(call.get("keepdim", False)))
     return with_dims(value, [(free(n),) for n in q.shape] + list(value.dims))
@@ -149,6 +155,8 @@ def sort(call: Call) -> Result:
     d = call.dim(default=0 if call.name == "msort" else -1)
     rest = reduce_by(t, DEGREE_1, call.name, (d,), True)
     size = (call.op.parts or (call.op.shape,))[0][d]
+    if call.get("sorted", True) is not True and not isinstance(_places(t, d, rest), Type):
+        raise Refused("the largest entries, unsorted, keep the order of the axis", "sort them")
     values = with_dims(rest, [*rest.dims[:d], (free(size),), *rest.dims[d + 1 :]])
     if call.name == "msort":
         return values
@@ -158,8 +166,9 @@ def sort(call: Call) -> Result:
 @rule("running reduction", "cumsum cumprod logcumsumexp diff")
 def running(call: Call) -> Type:
     """Along an axis with an order, a fixed one: linear, or charge 0."""
-    t = call.type()
-    d = call.dim(default=-1)
+    t, d = call.type(), call.dim(default=-1)
+    if ends := [name for name in ("prepend", "append") if call.get(name) is not None]:
+        t = join([t, *map(call.type, ends)], d)
     for a in t.dims[d]:
         if a.kind != "free" and not t.is_uniform(a):
             raise Refused(

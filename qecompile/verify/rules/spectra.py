@@ -8,6 +8,7 @@ from fractions import Fraction
 from qecompile.verify.references import reduce_dims, with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Rule, rule
+from qecompile.verify.rules.linalg import check_apart
 from qecompile.verify.rules.pointwise import Function, apply_function
 from qecompile.verify.rules.pooling import ordered
 from qecompile.verify.types import Type, free
@@ -55,8 +56,12 @@ def singular_values(call: Call) -> Type:
 
 def spectrum(t: Type) -> Type:
     """The type of a function of the singular values, of degree 1: without the last two axes."""
+    rows, columns = ({a.id for a in dim} for dim in t.dims[-2:])
+    check_apart(t, rows, columns, "singular values")
     for dim in t.dims[-2:]:
         for a in dim:
+            if any(t.depends(a.id, b.id) for b in dim if b != a):
+                raise Refused(f"singular values where every index of a merged axis has its own `{a.name}`")
             if a.kind == "vector" and (a.word == "linear" or a.frame):
                 raise Refused(
                     f"singular values change under a change of basis of `{a.name}`",
