@@ -8,6 +8,7 @@ were, a matrix of size one that is broadcast.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import permutations
 
 import pytest
 import torch
@@ -115,3 +116,23 @@ def test_an_alpha_that_is_rounded_somewhere_is_refused(layer: Layer) -> None:
 def test_the_first_axis_of_size_three_is_no_vector() -> None:
     assert not check_module(TURNS, lambda x: {"u": torch.cross(x["u"], x["v"])}, search=False).ok
     assert check_module(TURNS, lambda x: {"u": torch.linalg.cross(x["u"], x["v"], dim=1)}, search=False).ok
+
+
+def absolute_epsilon(x: Features) -> Features:
+    """Truth values know no -1, so where the Levi-Civita tensor is not 0 they are all 1."""
+    mask = torch.zeros(3, 3, 3, dtype=torch.bool)
+    for image in permutations(range(3)):
+        mask[image] = True
+    return {"u": torch.einsum("ijk,bj,bk->bi", mask.to(x["u"].dtype), x["u"], x["v"])}
+
+
+def chosen_by_a_table(x: Features) -> Features:
+    return {"u": torch.where(torch.tensor([[True, True], [False, True]])[0, 0], x["u"], x["v"])}
+
+
+def test_tables_of_truth_values_are_no_turns() -> None:
+    assert not check_module(TURNS, absolute_epsilon, search=False).ok
+    assert check_module(TURNS, chosen_by_a_table, search=False).ok
+    plane = parse("spec s { space r = 2 : rotate  param u : r }")
+    table = torch.tensor([[True, True], [True, True]])
+    assert not check_module(plane, lambda x: {"u": x["u"] @ table.to(x["u"].dtype)}, search=False).ok

@@ -84,9 +84,9 @@ def _is_epsilon(value: Tensor, dims: tuple[int, ...]) -> bool:
     n = value.shape[dims[0]]
     if len(dims) != n or n > 6:
         return False
-    last = value.movedim(dims, tuple(range(-n, 0)))
+    last = _signed(value).movedim(dims, tuple(range(-n, 0)))
     factor = last[(..., *range(n))]
-    signs = torch.zeros([n] * n, dtype=value.dtype, device=value.device)
+    signs = torch.zeros([n] * n, dtype=last.dtype, device=value.device)
     for image in permutations(range(n)):
         signs[image] = -1 if sum(a > b for a, b in combinations(image, 2)) % 2 else 1
     return torch.equal(last, factor[(..., *[None] * n)] * signs)
@@ -96,5 +96,10 @@ def _is_turn(value: Tensor, dims: tuple[int, ...]) -> bool:
     """Whether the value is a I + b J over these two axes of size 2."""
     if len(dims) != 2 or value.shape[dims[0]] != 2:
         return False
-    last = value.movedim(dims, (-2, -1))
+    last = _signed(value).movedim(dims, (-2, -1))
     return torch.equal(last[..., 0, 0], last[..., 1, 1]) and torch.equal(last[..., 0, 1], -last[..., 1, 0])
+
+
+def _signed(value: Tensor) -> Tensor:
+    """The same numbers in a dtype that has negative ones: -1 as a truth value is 1, and as a byte 255."""
+    return value if value.dtype.is_floating_point or value.is_complex() else value.to(torch.float64)
