@@ -24,8 +24,8 @@ from functools import cache
 
 import numpy as np
 
-from .elaborate import Axis, Elaborated, Space
 from .nullity import Array, Leg, Problem, Site, Wrong, nullity, rank
+from .spec import Axis, Elaborated, Space
 
 Groups = tuple[tuple[int, ...], ...]
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from .elaborate import Elaborated, Space
 from .nullity import Factor, act
+from .spec import Elaborated, Space
 
 Features = dict[str, Tensor]
 Element = Mapping[str, Factor]

@@ -24,11 +24,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .elaborate import MetaNet
 from .elements import Draws, Features, worst
 from .mixing import Dims
 from .nullity import P, Wrong, rank
 from .orbit import affordable, one_orbit
+from .spec import MetaNet
 
 MOST_NUMBERS = 1 << 24
 LARGE_BATCH = 1 << 20

@@ -11,8 +11,8 @@ import math
 import re
 from collections.abc import Mapping
 
-from .elaborate import Elaborated, MetaNet
 from .nullity import Wrong
+from .spec import Elaborated, MetaNet
 
 SILENT_FROM = 1 << 15
 Dims = Mapping[tuple[str | None, str], int]
