@@ -15,18 +15,21 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import zip_longest
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from . import law
 from .effect import Crashed, Reference, changed_parts
-from .judge import Verdict, judge
+from .judge import Verdict, judge, refusal_of
 from .operators import OPERATORS, Operator
+from .rewrites import REWRITES
 from .shapes import Module
 from .source import Change, distinct
 from .variants import VARIANTS, Variant
 
+T = TypeVar("T")
+R = TypeVar("R")
 TRIES = 6  # candidates for every mutant that is wanted
 
 
@@ -99,16 +102,64 @@ def run(
     variants: Sequence[Variant] = VARIANTS,
     operators: Sequence[Operator] = tuple(OPERATORS),
     wanted: int = 1,
+    every: int = 1,
     jobs: int = 1,
     report: Callable[[Mutant], None] = lambda mutant: None,
 ) -> list[Mutant]:
-    """Draw and judge mutants of the variants, in their order."""
-    tasks = [(VARIANTS.index(v), tuple(OPERATORS.index(o) for o in operators), wanted) for v in variants]
+    """Draw and judge mutants of the variants, in their order.
+
+    With `every`, only that part of the operators is tried on a variant: others on the next one.
+    """
+    chosen = [OPERATORS.index(o) for o in operators]
+    places = [VARIANTS.index(v) for v in variants]
+    tasks = [(v, tuple(o for o in chosen if (v + o) % every == 0), wanted) for v in places]
+    found = []
+    for mutants in _each(_work, tasks, jobs):
+        for mutant in mutants:
+            report(mutant)
+        found += mutants
+    return found
+
+
+def check_rewrites(
+    variants: Sequence[Variant] = VARIANTS, jobs: int = 1, report: Callable[[str], None] = print
+) -> dict[str, tuple[int, int]]:
+    """For every kind of rewrite, how many of the modules it was made in were accepted, and in how many."""
+    numbers = [VARIANTS.index(v) for v in variants]
+    found = [(0, 0)] * len(REWRITES)
+    for answers in _each(_rewrite, numbers, jobs):
+        for i, answer in enumerate(answers):
+            if answer is not None:
+                found[i] = (found[i][0] + (not answer), found[i][1] + 1)
+                if answer:
+                    report(f"REFUSED  {answer}")
+    return {r.name: n for r, n in zip(REWRITES, found, strict=True)}
+
+
+def _rewrite(index: int) -> list[str | None]:
+    """For every rewrite: None if it has nothing to do, nothing if it is accepted, else why it is not."""
+    torch.set_num_threads(1)
+    variant, answers = VARIANTS[index], []
+    module, reference = original(variant)
+    for r in REWRITES:
+        text = r.apply(module)
+        if text is None or text == variant.source:
+            answers.append(None)
+            continue
+        assert not changed_parts(text, reference), f"{variant.name}: `{r.name}` changes the function"
+        refusal = refusal_of(variant, text)
+        answers.append(f"{variant.name}  [{r.name}]  {refusal}" if refusal else "")
+    return answers
+
+
+def _each(work: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Iterator[R]:
+    """The results of all tasks in their order, from this process or from several."""
     if jobs == 1:
-        return [_told(mutant, report) for task in tasks for mutant in _work(task)]
+        yield from map(work, tasks)
+        return
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        return [_told(mutant, report) for found in pool.map(_work, tasks) for mutant in found]
+        yield from pool.map(work, tasks)
 
 
 def _work(task: tuple[int, tuple[int, ...], int]) -> list[Mutant]:
@@ -122,8 +173,3 @@ def _work(task: tuple[int, tuple[int, ...], int]) -> list[Mutant]:
                 mutant = Mutant(**{**vars(mutant), "verdict": verdict})
             found.append(mutant)
     return found
-
-
-def _told(mutant: Mutant, report: Callable[[Mutant], None]) -> Mutant:
-    report(mutant)
-    return mutant

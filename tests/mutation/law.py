@@ -36,7 +36,7 @@ def broken_parts(variant: Variant, text: str, names: tuple[str, ...]) -> tuple[s
         with torch.no_grad():
             y = part.run(x)
             moved = part.run(_move(group, elements, x, part.channels is not None))
-            if variant.alpha in ("shared", "independent") and part.kind in ("Alpha", "MetaNet"):
+            if variant.is_raw and part.kind in ("Alpha", "MetaNet"):
                 y, moved = _orbit(variant, y), _orbit(variant, moved)
             expected = y
             if isinstance(y, dict):

@@ -22,13 +22,18 @@ SPECS = TESTS.parent / "specs"
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """A spec with arguments, pieces of its text that are replaced first, and the family of its alpha-map."""
+    """A spec with arguments, and pieces of its text that are replaced first."""
 
     name: str
     path: Path
     arguments: dict[str, Any]
     replaced: tuple[tuple[str, str], ...] = ()
-    alpha: str | None = None
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether its alpha-map is computed from raw statistics: then it is quasi-equivariant only."""
+        alphas = [net.alpha for net in self.spec.metanets if net.alpha is not None]
+        return any(alpha.family in ("shared", "independent") for alpha in alphas)
 
     @property
     def spec_name(self) -> str:
@@ -121,7 +126,7 @@ def _with_alpha(path: Path, family: str, arguments: dict[str, Any]) -> Variant:
     old = re.search(r"readout \w+( -> \d+)?", path.read_text(encoding="utf-8"))
     assert old, f"{path.name} declares no network"
     new = f"alpha {family}  readout {'invariant -> 2' if family == 'covariant' else 'equivariant'}"
-    return Variant(f"{path.stem}/{family}", path, arguments, ((old[0], new),), family)
+    return Variant(f"{path.stem}/{family}", path, arguments, ((old[0], new),))
 
 
 LIBRARY = tuple(

@@ -9,6 +9,8 @@ from ..shapes import Module
 from ..source import Change
 from .base import calls, operator, text_of
 
+MAKING = ("Alpha.elements", "Alpha.parts")
+
 
 def _moved(m: Module) -> list[tuple[ast.expr, str]]:
     """What `move` does to every tensor that it moves, with the tensor as it was."""
@@ -53,7 +55,7 @@ def out_of_range(m: Module) -> Iterator[Change]:
     for scope, node in m.nodes(ast.Constant):
         parent = m.parent[node]
         times = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mult)
-        if scope == "Alpha.elements" and times and type(node.value) is float and "sin" in m.segment(parent):
+        if scope in MAKING and times and type(node.value) is float and "sin" in m.segment(parent):
             yield from (m.change(scope, node, str(wrong)) for wrong in (1.0, 1.5, 10.0))
 
 
@@ -61,7 +63,7 @@ def out_of_range(m: Module) -> Iterator[Change]:
 def unbounded(m: Module) -> Iterator[Change]:
     """The sine that bounds alpha is forgotten, or another function stands for it."""
     for scope, call in calls(m, "sin"):
-        if scope == "Alpha.elements":
+        if scope in MAKING:
             yield m.change(scope, call, m.segment(call.args[0]))
             yield m.change(scope, call, f"{m.segment(call.args[0])} ** 3")
 
@@ -71,7 +73,7 @@ def about_zero(m: Module) -> Iterator[Change]:
     """The identity is forgotten: alpha is near zero, which is no group element."""
     for scope, node in m.nodes(ast.BinOp):
         identity = m.segment(node.left)
-        if scope == "Alpha.elements" and isinstance(node.op, ast.Add) and "sin" in m.segment(node.right):
+        if scope in MAKING and isinstance(node.op, ast.Add) and "sin" in m.segment(node.right):
             if identity == "1" or identity.startswith("self.eye"):
                 yield m.change(scope, node, m.segment(node.right))
                 yield m.change(scope, node.left, f"-{identity}")
@@ -85,6 +87,13 @@ def not_inverted(m: Module) -> Iterator[Change]:
             matrix = m.segment(node.targets[0]).replace("dual_", "matrix_")
             for wrong in (matrix, f"{matrix}.mT", f"torch.linalg.inv({matrix})", f"-{m.segment(node.value)}"):
                 yield m.change(scope, node.value, wrong)
+    for scope, node in m.nodes(ast.BinOp):
+        if scope == "move" and isinstance(node.op, ast.Sub):
+            yield m.change(scope, node, f"{m.segment(node.left)} + {m.segment(node.right)}")
+    for scope, call in calls(m, "inv"):
+        if scope in MAKING:
+            yield m.change(scope, call, m.segment(call.args[0]))
+            yield m.change(scope, call, f"{m.segment(call)}.mT")
 
 
 @operator("alpha of one channel each")
@@ -103,7 +112,7 @@ def raw_alpha(m: Module) -> Iterator[Change]:
     """A covariant alpha reads features whose scales are not fixed, or its first tensor's entries in order."""
     for scope, node in m.nodes(ast.Assign):
         name = m.segment(node.targets[0])
-        if scope == "Alpha.elements" and name == "gamma" and "movedim" not in m.segment(node.value):
+        if scope in MAKING and name == "gamma" and "movedim" not in m.segment(node.value):
             raw = "next(iter(x.values())).flatten(1, -2).select(1, 0)"
             rank = len(m.shape(node.value) or ())
             if rank:
@@ -123,7 +132,7 @@ def not_fixed(m: Module) -> Iterator[Change]:
 def not_skew(m: Module) -> Iterator[Change]:
     """A rotation is made from a matrix that is not skew, or a commutator loses a term."""
     for scope, node in m.nodes(ast.BinOp):
-        if scope == "Alpha.elements" and isinstance(node.op, ast.Sub) and m.shape(node):
+        if scope in MAKING and isinstance(node.op, ast.Sub) and m.shape(node):
             yield m.change(scope, node, m.segment(node.left))
             yield m.change(scope, node, f"{m.segment(node.left)} + {text_of(m, node.right)}")
 
@@ -132,7 +141,7 @@ def not_skew(m: Module) -> Iterator[Change]:
 def no_cayley(m: Module) -> Iterator[Change]:
     """A rotation is the identity plus a skew matrix only, or loses the inverse of the other half."""
     for scope, call in calls(m, "solve"):
-        if scope == "Alpha.elements":
+        if scope in MAKING:
             left, right = call.args
             yield m.change(scope, call, m.segment(right))
             yield m.change(scope, call, f"{text_of(m, left)} @ {text_of(m, right)}")

@@ -60,6 +60,16 @@ def transpose(m: Module) -> Iterator[Change]:
                 yield m.change(scope, node, f"{text_of(m, node)}.transpose({i}, {j})")
 
 
+@operator("wrong reshape")
+def wrong_reshape(m: Module) -> Iterator[Change]:
+    """Axes are exchanged and the result is reshaped to the old shape, which scrambles the entries."""
+    for scope, node in values(m):
+        last = len(m.shape(node)) - 1
+        for i, j in combinations([0, *m.axes(node), last], 2):
+            x = text_of(m, node)
+            yield m.change(scope, node, f"{x}.transpose({i}, {j}).reshape({x}.shape)")
+
+
 @operator("broadcast in the wrong place")
 def misplace(m: Module) -> Iterator[Change]:
     """A `None` in an index stands at another axis: the tensor is broadcast along the wrong one."""

@@ -29,4 +29,9 @@ _batch(
 )
 _batch("first of the batch", lambda x: f"{x}[:1].expand_as({x})", "The first network stands for all of them.")
 _batch("sort the batch", lambda x: f"{x}.sort(0).values", "The batch is sorted, entry by entry.")
+_batch(
+    "ramp along the batch",
+    lambda x: f"{x} * torch.arange(1.0, {x}.shape[0] + 1.0).view(-1, *[1] * ({x}.dim() - 1))",
+    "What a network gets depends on its place in the batch.",
+)
 _batch("running batch sum", lambda x: f"{x}.cumsum(0)", "Sums run along the batch.")

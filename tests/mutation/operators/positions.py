@@ -50,6 +50,34 @@ _along(
 )
 
 
+_along(
+    "index as a value",
+    lambda x, k, n, r: f"{x} + 0.1 * {x}.argmax({k}, keepdim=True)",
+    "The index of the largest entry is used as a number.",
+)
+_along(
+    "mean for all",
+    lambda x, k, n, r: f"{x} + {x}.mean({k}, keepdim=True)",
+    "The mean over an axis is added to all its entries, as a layer on sets does.",
+)
+_along(
+    "gate by a length",
+    lambda x, k, n, r: f"{x} / (1 + {x}.square().sum({k}, keepdim=True)).sqrt()",
+    "Entries are divided by a length, which only rotations keep.",
+)
+
+
+@operator("add an identity")
+def add_identity(m: Module) -> Iterator[Change]:
+    """The identity matrix is added to a square block, which only some pairs of axes allow."""
+    for scope, node in values(m):
+        shape = m.shape(node)
+        for i, j in combinations(m.axes(node), 2):
+            if shape[i] == shape[j]:
+                same = f"({ramp(shape[i], i, len(shape))} == {ramp(shape[j], j, len(shape))})"
+                yield m.change(scope, node, f"{text_of(m, node)} + {same}")
+
+
 @operator("triangle")
 def triangle(m: Module) -> Iterator[Change]:
     """A square block is masked above its diagonal, as for causal attention."""
