@@ -16,7 +16,8 @@ from torch import Tensor
 from qecompile.group_elements import Element
 from qecompile.nesting import ancestors
 from qecompile.spec import Spec
-from qecompile.verify.types import At, Atom, Charge, Owner, Type
+from qecompile.verify.atoms import At, Atom, Charge, Owner
+from qecompile.verify.types import Type
 
 
 class Law:

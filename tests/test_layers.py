@@ -89,14 +89,15 @@ STAGES = {
     ),
     # module, Spec -> proof
     "verify": Stage(
-        "verify verify.graph verify.refused verify.types verify.references verify.parts verify.meet verify.unify verify.joint "
-        "verify.facts "
+        "verify verify.graph verify.refused verify.atoms verify.types verify.canonical verify.references "
+        "verify.parts verify.meet verify.unify verify.joint verify.facts "
         "verify.rules verify.rules.call verify.rules.movement verify.rules.picking verify.rules.diagonals "
-        "verify.rules.indexing verify.rules.pointwise verify.rules.assembling verify.rules.joining verify.rules.combining "
-        "verify.rules.choosing verify.rules.contracting verify.rules.reducing verify.rules.normalising "
-        "verify.rules.filling verify.rules.linalg verify.rules.pooling verify.rules.recurrent "
-        "verify.rules.spectra verify.rules.table verify.laws verify.steps verify.raw "
-        "verify.cocycle verify.orbit_claim verify.infer "
+        "verify.rules.indexing verify.rules.pointwise verify.rules.assembling verify.rules.joining "
+        "verify.rules.combining verify.rules.choosing verify.rules.contracting verify.rules.reducing "
+        "verify.rules.normalising verify.rules.filling verify.rules.linalg verify.rules.pooling "
+        "verify.rules.recurrent verify.rules.spectra verify.rules.table "
+        "verify.laws verify.steps verify.raw verify.intervals verify.raw_matrices verify.raw_results "
+        "verify.cocycle verify.orbit_claim verify.judge verify.infer "
         "verify.export verify.trace verify.claims verify.sample verify.running verify.equivariance "
         "verify.network",
         below="errors spec groups basis",

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 import qecompile as qe
+from qecompile.verify.canonical import weight_type
 from qecompile.verify.facts import constant_type
 from qecompile.verify.infer import tensor_type
 from qecompile.verify.references import reduce_dims
 from qecompile.verify.refused import Refused
-from qecompile.verify.types import Type, weight_type
+from qecompile.verify.types import Type
 from qecompile.verify.unify import add, multiply, product
 
 SPEC = qe.parse("""

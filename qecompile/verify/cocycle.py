@@ -18,13 +18,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from qecompile.verify.raw import Raw, test_type
+from qecompile.verify.atoms import Atom, Character, Charge, Frame, Owner
+from qecompile.verify.canonical import make
+from qecompile.verify.raw import Raw
+from qecompile.verify.raw_results import test_type
 from qecompile.verify.references import with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call
 from qecompile.verify.rules.contracting import parse_equation
 from qecompile.verify.rules.movement import expand_type
-from qecompile.verify.types import Atom, Character, Charge, Frame, Owner, Type, make
+from qecompile.verify.types import Type
 from qecompile.verify.unify import Label, product
 
 Term = tuple[Type | Raw, list[Label]]

@@ -13,7 +13,9 @@ from itertools import combinations, permutations
 import torch
 from torch import Tensor
 
-from qecompile.verify.types import Atom, Kind, Type, free, fresh, make, uniform
+from qecompile.verify.atoms import Atom, Kind, free, fresh, uniform
+from qecompile.verify.canonical import make
+from qecompile.verify.types import Type
 
 LARGEST = 1 << 22  # entries; a larger constant is looked at for uniform axes only
 

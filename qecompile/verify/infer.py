@@ -15,17 +15,19 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from qecompile.verify.canonical import weight_type
 from qecompile.verify.cocycle import apply_raw
 from qecompile.verify.facts import constant_type
 from qecompile.verify.graph import Graph, Op, Ref
-from qecompile.verify.laws import check_invariant, tensor_type
-from qecompile.verify.orbit_claim import describe_cocycle
-from qecompile.verify.raw import Raw, new_raw, raw_parts, raw_result, refused_result
+from qecompile.verify.judge import judge
+from qecompile.verify.laws import tensor_type
+from qecompile.verify.raw import Raw, new_raw
+from qecompile.verify.raw_results import raw_parts, raw_result, refused_result
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, base_name
 from qecompile.verify.rules.table import RULES
 from qecompile.verify.steps import Inference, Path, Refusal, Step
-from qecompile.verify.types import Type, weight_type
+from qecompile.verify.types import Type
 
 __all__ = ["Inference", "Path", "Refusal", "Step", "infer", "tensor_type"]
 
@@ -49,7 +51,7 @@ def infer(graph: Graph, inputs: Mapping[str, Type], wanted: Mapping[Path, Type] 
         if base_name(op.target) != "getitem" and base_name(op.target) not in RULES:
             return Inference(False, "refused", tuple(engine.steps), refusal=engine.without_rule(op))
         engine.type_op(op)
-    return _judge(engine, wanted or {})
+    return judge(graph, engine.values, engine.steps, wanted or {})
 
 
 class _Engine:
@@ -93,7 +95,11 @@ class _Engine:
     def by_rule(self, call: Call, number: str) -> tuple[Value, str]:
         """The value that the rule of an operation gives."""
         rule = RULES[call.name]
-        result = rule.apply(call)
+        try:
+            result = rule.apply(call)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as mistake:
+            reason = f"the rule does not cover these arguments: {type(mistake).__name__}: {mistake}"
+            raise Refused(reason, "please report this") from mistake
         if isinstance(result, Type):
             _check_shape(call.op, result, call.op.shape)
             return result, rule.name
@@ -193,64 +199,6 @@ class _Engine:
         """An operation that the table does not know."""
         reason = f"there is no rule for `{base_name(op.target)}`"
         return self.refusal(op, "none", Refused(reason, "write it with operations that docs/rules.md lists"))
-
-    def refused_output(self, ref: Ref, reason: str, help: str) -> Refusal:
-        """An output that does not obey its law; blamed on the operation that made it."""
-        op = next(
-            (op for op in self.graph.ops if op.name == ref.name), Op(ref.name, "input", (), {}, (), None)
-        )
-        shown = f"{ref.name}: {self.values[ref.name]}"
-        return Refusal(op.name, op.target, "claim", reason, help, (shown,), op.source, op.module)
-
-
-def _judge(engine: _Engine, wanted: Mapping[Path, Type]) -> Inference:
-    """Compare the outputs with what is claimed of them."""
-    found: dict[Path, Type] = {}
-    refusals: list[Refusal] = []
-    moved: list[tuple[str, Type, Type]] = []
-    for path, ref in _leaves(engine.graph.outputs):
-        value, label = engine.values[ref.name], ".".join(map(str, path)) or "the output"
-        if isinstance(value, Raw):
-            refusals.append(value.refusal)
-            continue
-        assert isinstance(value, Type)
-        found[path] = value
-        law = wanted.get(path)
-        try:
-            if law is None:
-                check_invariant(value)
-            else:
-                describe_cocycle([(label, value, law)])
-                moved.append((label, value, law))
-        except Refused as mistake:
-            said = "invariant" if law is None else f"of type {law}"
-            refusals.append(
-                engine.refused_output(ref, f"{label} should be {said}: {mistake.reason}", mistake.help)
-            )
-    cocycle = "strict"
-    if not refusals:
-        try:
-            cocycle = describe_cocycle(moved)
-        except Refused as mistake:
-            last = [ref for _, ref in _leaves(engine.graph.outputs)][-1]
-            refusals.append(engine.refused_output(last, mistake.reason, mistake.help))
-    steps = tuple(engine.steps)
-    if refusals:
-        return Inference(False, "refused", steps, found, refusals[0])
-    verdict = "invariant" if not wanted else "equivariant" if cocycle == "strict" else "quasi-equivariant"
-    return Inference(True, verdict, steps, found, cocycle=cocycle)
-
-
-def _leaves(outputs: object, path: Path = ()) -> list[tuple[Path, Ref]]:
-    """The outputs with their paths."""
-    if isinstance(outputs, Ref):
-        return [(path, outputs)]
-    parts = (
-        outputs.items()
-        if isinstance(outputs, Mapping)
-        else enumerate(outputs if isinstance(outputs, tuple) else ())
-    )
-    return [leaf for key, part in parts for leaf in _leaves(part, (*path, key))]
 
 
 def _refs(named: Mapping[str, object]) -> list[tuple[str, Ref]]:

@@ -17,10 +17,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from qecompile.verify.atoms import At, Atom, Owner, fresh, uniform
 from qecompile.verify.parts import Part, borders, is_constant, joint_atom
 from qecompile.verify.references import rename_owner, with_dims
 from qecompile.verify.refused import Refused
-from qecompile.verify.types import At, Atom, Owner, Type, fresh, uniform
+from qecompile.verify.types import Type
 from qecompile.verify.unify import merge
 
 COPIES = "axes of different copies stand side by side: they belong to different axes"

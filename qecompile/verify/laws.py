@@ -6,8 +6,9 @@ Takes types, refuses those that do not obey a law.
 from __future__ import annotations
 
 from qecompile.spec import Spec
+from qecompile.verify.canonical import param_type
 from qecompile.verify.refused import Refused
-from qecompile.verify.types import Type, param_type
+from qecompile.verify.types import Type
 
 
 def tensor_type(spec: Spec, param: str, shape: tuple[int, ...], channels_last: bool = True) -> Type:

@@ -18,9 +18,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from qecompile.verify.atoms import Atom, Kind, fresh
 from qecompile.verify.parts import is_constant, refined
 from qecompile.verify.refused import Refused
-from qecompile.verify.types import Atom, Kind, fresh
 
 Mode = Literal["product", "sum"]
 PINNED = (

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from qecompile.verify.atoms import Atom, Charge, Owner
 from qecompile.verify.references import rename_charges, rename_owner
 from qecompile.verify.refused import Refused
-from qecompile.verify.types import Atom, Charge, Owner, Type
+from qecompile.verify.types import Type
 from qecompile.verify.unify import Merged, broadcast, merge
 
 Role = tuple[str, int]  # ("lineage", k): the k-th of batch, outermost index, ...; ("channel", k)

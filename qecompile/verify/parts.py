@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from math import prod
 
+from qecompile.verify.atoms import At, Atom, Owner, fresh
 from qecompile.verify.refused import Refused
-from qecompile.verify.types import At, Atom, Owner, fresh
 
 Part = tuple[Atom, ...]
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from qecompile.verify.atoms import At, Atom, Charge, Dims, Guard, Owner, show_charge
+from qecompile.verify.canonical import add_up, make
 from qecompile.verify.refused import Refused
-from qecompile.verify.types import At, Atom, Charge, Dims, Guard, Owner, Type, add_up, make, show_charge
+from qecompile.verify.types import Type
 
 Names = Mapping[int, Owner]
 APART = "an alpha that differs along an axis must stay apart there: nothing may mix that axis after it"

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from math import prod
 
+from qecompile.verify.atoms import Atom, Charge, Owner, free, fresh, show_law, uniform
+from qecompile.verify.canonical import add_up, is_loose, merge_links
 from qecompile.verify.meet import Mode, Seat, meet
 from qecompile.verify.references import (
     reduce_atoms,
@@ -23,19 +25,7 @@ from qecompile.verify.references import (
     with_dims,
 )
 from qecompile.verify.refused import Refused
-from qecompile.verify.types import (
-    Atom,
-    Charge,
-    Owner,
-    Type,
-    add_up,
-    free,
-    fresh,
-    is_loose,
-    merge_links,
-    show_law,
-    uniform,
-)
+from qecompile.verify.types import Type
 
 Label = str | int
 Operand = tuple[Type, Sequence[Label]]

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from qecompile.verify.atoms import Atom, Owner
 from qecompile.verify.joint import part_of
 from qecompile.verify.parts import Part, filled, joint_atom
 from qecompile.verify.references import rename_owner, with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call
-from qecompile.verify.types import Atom, Owner, Type
+from qecompile.verify.types import Type
 from qecompile.verify.unify import merge
 
 Box = tuple[tuple[int, int], ...]  # for each dimension, from where to where

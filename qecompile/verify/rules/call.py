@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from qecompile.verify.canonical import make
 from qecompile.verify.graph import Op, Ref
 from qecompile.verify.refused import Refused
-from qecompile.verify.types import Type, make
+from qecompile.verify.types import Type
 
 Number = int | float | bool | complex
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from qecompile.verify.atoms import Guard, Owner
 from qecompile.verify.references import rename_guards, rename_owner
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Rule, rule
 from qecompile.verify.rules.movement import expand_type
 from qecompile.verify.rules.pointwise import Function, apply_function
-from qecompile.verify.types import Guard, Owner, Type
+from qecompile.verify.types import Type
 from qecompile.verify.unify import add, broadcast, merge, multiply
 
 VIEWS = (

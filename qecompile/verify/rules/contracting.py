@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from qecompile.verify.atoms import Atom, free, fresh
+from qecompile.verify.canonical import make
 from qecompile.verify.references import reduce_atoms, with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Rule, as_type, rule
 from qecompile.verify.rules.pointwise import Function, apply_function
-from qecompile.verify.types import Atom, Type, free, fresh, make
+from qecompile.verify.types import Type
 from qecompile.verify.unify import Label, Operand, add, multiply, product
 
 

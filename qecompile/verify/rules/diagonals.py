@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from qecompile.verify.atoms import Atom, free, fresh
+from qecompile.verify.canonical import make
 from qecompile.verify.parts import is_constant
 from qecompile.verify.references import with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Rule, rule
 from qecompile.verify.rules.movement import expand_type
-from qecompile.verify.types import Atom, Type, free, fresh, make
+from qecompile.verify.types import Type
 from qecompile.verify.unify import add, product
 
 BLOCKS = "a diagonal pairs equal indices: both axes must be of one space and one copy"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from qecompile.verify.atoms import uniform
+from qecompile.verify.canonical import make
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Rule, rule
 from qecompile.verify.rules.movement import expand_type
-from qecompile.verify.types import Type, make, uniform
+from qecompile.verify.types import Type
 
 
 @rule("zeros", "zeros zeros_like new_zeros zero")

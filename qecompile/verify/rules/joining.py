@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
+from qecompile.verify.atoms import Atom, free, uniform
+from qecompile.verify.canonical import is_loose
 from qecompile.verify.joint import join_spaces
 from qecompile.verify.references import with_dims
 from qecompile.verify.refused import Refused
@@ -13,7 +15,7 @@ from qecompile.verify.rules.assembling import assembled
 from qecompile.verify.rules.call import Call, Rule, rule
 from qecompile.verify.rules.movement import expand_type
 from qecompile.verify.rules.pointwise import Function, apply_function
-from qecompile.verify.types import Atom, Type, free, is_loose, uniform
+from qecompile.verify.types import Type
 from qecompile.verify.unify import add, merge
 
 

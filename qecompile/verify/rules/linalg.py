@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from qecompile.verify.atoms import Atom, Charge, fresh, show_charge
+from qecompile.verify.canonical import make
 from qecompile.verify.parts import is_constant
 from qecompile.verify.references import with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Result, Rule, rule
-from qecompile.verify.types import Atom, Charge, Type, fresh, make, show_charge
+from qecompile.verify.types import Type
 from qecompile.verify.unify import product
 
 

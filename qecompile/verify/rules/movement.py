@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from math import prod
 
+from qecompile.verify.atoms import Atom, uniform
 from qecompile.verify.references import with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Rule, rule
-from qecompile.verify.types import Atom, Type, uniform
+from qecompile.verify.types import Type
 from qecompile.verify.unify import melt, split_atom
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
+from qecompile.verify.canonical import weight_type
 from qecompile.verify.references import reduce_dims, with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Result, Rule, rule
 from qecompile.verify.rules.movement import regroup_type
 from qecompile.verify.rules.pointwise import Function, apply_function
-from qecompile.verify.types import Type, weight_type
+from qecompile.verify.types import Type
 from qecompile.verify.unify import add, multiply
 
 

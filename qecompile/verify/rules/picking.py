@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
+from qecompile.verify.atoms import At, Atom, free, uniform
 from qecompile.verify.joint import holding_part, take_part
 from qecompile.verify.references import redirect, with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Rule, rule
-from qecompile.verify.types import At, Atom, Type, free, uniform
+from qecompile.verify.types import Type
 
 WHOLE = "only a whole axis keeps its law; pool over it, or pick along a fixed axis"
 

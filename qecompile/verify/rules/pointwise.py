@@ -16,10 +16,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
+from qecompile.verify.atoms import Charge, show_charge
+from qecompile.verify.canonical import make
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Rule, rule
 from qecompile.verify.rules.picking import pick
-from qecompile.verify.types import Charge, Type, make, show_charge
+from qecompile.verify.types import Type
 from qecompile.verify.unify import add, multiply, product
 
 Parity = Literal["odd", "even"] | None

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from qecompile.verify.atoms import free
 from qecompile.verify.references import reduce_atoms, reduce_dims, with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Result, Rule, rule
 from qecompile.verify.rules.pointwise import FUNCTIONS, Function, apply_function
-from qecompile.verify.types import Type, free
+from qecompile.verify.types import Type
 from qecompile.verify.unify import add, multiply
 
 LARGEST = Function(Fraction(1), None, True)

@@ -6,12 +6,13 @@ which nothing acts. Every other axis only counts rows.
 
 from __future__ import annotations
 
+from qecompile.verify.atoms import free
 from qecompile.verify.references import with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Result, Rule, as_type, rule
 from qecompile.verify.rules.pointwise import Function, apply_function
 from qecompile.verify.rules.pooling import ordered
-from qecompile.verify.types import Type, free
+from qecompile.verify.types import Type
 from qecompile.verify.unify import add
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 from fractions import Fraction
 from math import prod
 
+from qecompile.verify.atoms import free
 from qecompile.verify.references import reduce_dims, with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Result, Rule, rule
 from qecompile.verify.rules.joining import join
 from qecompile.verify.rules.pointwise import FUNCTIONS, Function, apply_function
-from qecompile.verify.types import Type, free
+from qecompile.verify.types import Type
 from qecompile.verify.unify import multiply
 
 DEGREE_1, DEGREE_1_EVEN = Function(Fraction(1), None, True), Function(Fraction(1), "even", True)
@@ -118,7 +119,7 @@ def extreme(call: Call) -> Result:
 
 def _places(t: Type, d: int, value: Type) -> Type | Refused:
     """The type of places along a fixed axis; `value` has the other axes."""
-    for a in t.dims[d]:
+    for a in t.dims[d] if t.dims else ():
         if a.kind != "free" and not t.is_uniform(a):
             return Refused(f"a place along `{a.name}` is used as a number", "use the value at that place")
     return apply_function(value, NUMBERS, "a place")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
+from qecompile.verify.atoms import free
 from qecompile.verify.references import reduce_dims, with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Rule, rule
 from qecompile.verify.rules.linalg import check_apart
 from qecompile.verify.rules.pointwise import Function, apply_function
 from qecompile.verify.rules.pooling import ordered
-from qecompile.verify.types import Type, free
+from qecompile.verify.types import Type
 
 SIZE = Function(Fraction(1), "even", True)
 
