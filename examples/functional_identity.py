@@ -4,14 +4,14 @@
 
 Weights of a perceptron and of an attention block are replaced by others of the same function: a random
 element of the group acts on them, with scales up to 10^4 and with GL matrices of condition number up to 10^6.
-The emitted networks, without an alpha-map and with one of each family, must give both the same output. Weights
-of *another* function must get another output, or there would be nothing to refute.
+The emitted networks, without an alpha-map and with one of each family, must give both the same output.
+Weights of *another* function must get another output, or there would be nothing to refute.
 
 Every figure is the largest change of an output, relative to how much outputs differ between the networks of
 the batch. The first column, `function`, is the yardstick: the same quotient for the outputs of the perceptron
-or attention block itself, which are equal by algebra and not to the last bit. All group elements are drawn and
-applied in float64; the weights are then rounded to the dtype of the row. The group is not approximate and the
-emitted networks have no tolerance: what is printed is rounding.
+or attention block itself, which are equal by algebra and not to the last bit. All group elements are drawn
+and applied in float64; the weights are then rounded to the dtype of the row. The group is not approximate and
+the emitted networks have no tolerance: what is printed is rounding.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from qecompile.alpha import AlphaFactor, alpha_factors, check_mixing, mixing_map
-from qecompile.codegen.emit import design
+from qecompile.codegen.emit import Design, design
 from qecompile.errors import Diagnostic
 from qecompile.liveness import Verdict, judge_alpha, readout_text
 from qecompile.spec import Alpha, MetaNet, Spec
@@ -31,13 +31,17 @@ def judge_network(spec: Spec, metanet: str | None = None) -> Judged:
     Raises:
         SymError: the network cannot be designed; see `codegen.emit.design`.
     """
-    net = design(spec, metanet).net
-    family = "shared" if net.alpha is None else net.alpha.family
-    return Judged(net, alpha_factors(spec, family), _judge(spec, net))
+    d = design(spec, metanet)
+    family = "shared" if d.net.alpha is None else d.net.alpha.family
+    return Judged(d.net, alpha_factors(spec, family), _judge_design(d))
 
 
 def _judge(spec: Spec, net: MetaNet) -> Verdict:
-    d = design(spec.model_copy(update={"metanets": (net,)}))
+    return _judge_design(design(spec.model_copy(update={"metanets": (net,)})))
+
+
+def _judge_design(d: Design) -> Verdict:
+    spec, net = d.spec, d.net
     found = judge_alpha(spec, net, d.plan, d.invariants, d.alpha)
     if net.alpha is not None:
         return found

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from qecompile.plan.alpha import AlphaPlan
 from qecompile.plan.factors import Factor, continuous_factors
 from qecompile.plan.invariants import InvariantPlan
-from qecompile.plan.nodes import Plan, Side
+from qecompile.plan.nodes import Plan, PlanType, Side
 from qecompile.scalings import idle_factors
 from qecompile.spec import MetaNet, Param, Spec
 
@@ -77,7 +77,8 @@ def _judge_covariant(spec: Spec, net: MetaNet, layer: Plan, inv: InvariantPlan, 
     last = len(net.channels) - 1
     idle = idle_factors(spec, net, layer, inv, alpha)
     moving = [f for f in alpha.factors if f.label not in idle]
-    seen = [f for f in moving if not net.outputs or _is_read(spec, inv, f)]
+    read = inv.read
+    seen = [f for f in moving if not net.outputs or _is_read(spec, read, f)]
     for k in range(1, len(net.channels)):
         if net.channels[k] == 1:
             continue
@@ -114,11 +115,11 @@ def _why_dead(net: MetaNet, moving: list[Factor], seen: list[Factor]) -> str:
 # What a readout sees
 
 
-def _is_read(spec: Spec, inv: InvariantPlan, f: Factor) -> bool:
+def _is_read(spec: Spec, read: tuple[PlanType, ...], f: Factor) -> bool:
     """Whether some invariant is made from a reduction on which the factor acts."""
     moved = {m.param for m in f.moves}
     return any(
-        row.param in moved and _acts_on(spec.params[row.param], row, f) for t in inv.read for row in t.rows
+        row.param in moved and _acts_on(spec.params[row.param], row, f) for t in read for row in t.rows
     )
 
 

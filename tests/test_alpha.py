@@ -214,6 +214,17 @@ def test_a_network_with_an_alpha_map_is_a_good_citizen(spec: Spec) -> None:
     )
 
 
+@EVERY
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_low_precision_and_empty_batches(spec: Spec, dtype: torch.dtype) -> None:
+    """Inverses are computed in single precision: half of it has none."""
+    net = module_of(spec).MetaNet(dtype=dtype)
+    output = flat(net({name: w.to(dtype) for name, w in weights(spec, 2).items()}))
+    assert output.dtype == dtype
+    assert output.isfinite().all()
+    assert flat(net({name: w[:0].to(dtype) for name, w in weights(spec, 2).items()})).numel() == 0
+
+
 @pytest.mark.parametrize("name", ["every statistic", "covariant", "independent"])
 def test_alpha_maps_are_exported_and_compiled_as_one_graph(name: str) -> None:
     spec = FAMILIES[name]

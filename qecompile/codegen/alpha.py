@@ -30,6 +30,25 @@ SUMMARY = {
     "covariant": "a group element for every channel, which is conjugated as the group acts",
 }
 
+INVERSE = '''
+def _inverse(x: Tensor) -> Tensor:
+    """The inverse of matrices, computed in single precision at least."""
+    return torch.linalg.inv(x.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype)
+
+
+torch.fx.wrap("_inverse")  # a leaf of a symbolic trace: it looks at dtypes
+'''
+
+CAYLEY = '''
+def _cayley(skew: Tensor, eye: Tensor) -> Tensor:
+    """(I - S)^-1 (I + S), a rotation for a skew S, computed in single precision at least."""
+    wide = torch.promote_types(skew.dtype, torch.float32)
+    return torch.linalg.solve((eye - skew).to(wide), (eye + skew).to(wide)).to(skew.dtype)
+
+
+torch.fx.wrap("_cayley")  # a leaf of a symbolic trace: it looks at dtypes
+'''
+
 SPREAD = '''
 def _spread(x: Tensor) -> tuple[float, float, float]:
     """The least, the mean and the largest entry."""
@@ -45,6 +64,10 @@ def write_alpha(w: Writer, plan: AlphaPlan, inv: InvariantPlan, variables: Varia
         w.block(COMPRESS)
     if any(isinstance(m.matrix, Commutator) for m in plan.maps):
         w.block(BOUNDED)
+    if any(m.contra for f in plan.factors for m in f.moves):
+        w.block(INVERSE)
+    if any(f.is_matrix and f.word != "linear" for f in plan.factors):
+        w.block(CAYLEY)
     w.block(SPREAD)
     _write_move(w, plan, variables)
     w.line()
@@ -130,7 +153,7 @@ def _write_received(w: Writer, f: Factor, plan: AlphaPlan, variables: Variables,
     variable = f"matrix_{name}" if f.is_matrix else f"scale_{name}"
     w.commented(f'{variable} = g["{f.label}"]', element_shape(f, plan, variables))
     if contra:
-        w.line(f"dual_{name} = torch.linalg.inv(matrix_{name}).mT")
+        w.line(f"dual_{name} = _inverse(matrix_{name}).mT")
 
 
 def _moves_of(p: Param, plan: AlphaPlan, *, matrix: bool) -> Iterator[tuple[Factor, Move]]:

@@ -167,7 +167,7 @@ def _write_parts(w: Writer, m: CovariantMap, sine: str, name: str) -> list[str]:
     if any(move.contra for move in m.factor.moves):
         assert isinstance(m.matrix, LowRank)
         w.line(f"t = t_{name}.movedim(-1, 1)[..., None, None]")
-        w.line(f"s_{name} = t * torch.linalg.inv(self.eye_{m.matrix.columns} + t * inner.unsqueeze(1))")
+        w.line(f"s_{name} = t * _inverse(self.eye_{m.matrix.columns} + t * inner.unsqueeze(1))")
         items.append(f'"{label}:s": s_{name}')
     return items
 

@@ -166,7 +166,7 @@ def element_shape(f: Factor, plan: AlphaPlan, variables: Variables) -> str:
 
 def write_cayley(w: Writer, variable: str, size: int) -> None:
     """The Cayley transform of `skew`."""
-    w.line(f"{variable} = torch.linalg.solve(self.eye_{size} - skew, self.eye_{size} + skew)")
+    w.line(f"{variable} = _cayley(skew, self.eye_{size})")
 
 
 def _write_spread(w: Writer, f: Factor, plan: AlphaPlan, name: str) -> None:

@@ -320,6 +320,14 @@ def _compress(x: Tensor) -> Tensor:
     return (x.sign() * x.abs().log1p()).nan_to_num(0.0, 100.0, -100.0)
 
 
+def _inverse(x: Tensor) -> Tensor:
+    """The inverse of matrices, computed in single precision at least."""
+    return torch.linalg.inv(x.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype)
+
+
+torch.fx.wrap("_inverse")  # a leaf of a symbolic trace: it looks at dtypes
+
+
 def _spread(x: Tensor) -> tuple[float, float, float]:
     """The least, the mean and the largest entry."""
     return x.min().item(), x.mean().item(), x.max().item()
@@ -396,7 +404,7 @@ class Alpha(nn.Module):
         gamma = gamma + trace.unsqueeze(-1) * self.slope_qk
         t_qk = 0.5 * torch.sin(gamma)
         t = t_qk.movedim(-1, 1)[..., None, None]
-        s_qk = t * torch.linalg.inv(self.eye_3 + t * inner.unsqueeze(1))
+        s_qk = t * _inverse(self.eye_3 + t * inner.unsqueeze(1))
         # ff, [B, ff, C]
         h = _compress(x_ff).unflatten(-1, (2, self.channels))
         h = torch.einsum("biuc,uz->bizc", h, self.weight_ff)

@@ -322,6 +322,15 @@ def statistics(x: dict[str, Tensor]) -> Tensor:
     return torch.cat(found, dim=-1).squeeze(1)
 
 
+def _cayley(skew: Tensor, eye: Tensor) -> Tensor:
+    """(I - S)^-1 (I + S), a rotation for a skew S, computed in single precision at least."""
+    wide = torch.promote_types(skew.dtype, torch.float32)
+    return torch.linalg.solve((eye - skew).to(wide), (eye + skew).to(wide)).to(skew.dtype)
+
+
+torch.fx.wrap("_cayley")  # a leaf of a symbolic trace: it looks at dtypes
+
+
 def _spread(x: Tensor) -> tuple[float, float, float]:
     """The least, the mean and the largest entry."""
     return x.min().item(), x.mean().item(), x.max().item()
@@ -383,7 +392,7 @@ class Alpha(nn.Module):
         )
         gamma = torch.sin(gamma)
         skew = 0.1 * (gamma - gamma.mT)
-        matrix_d = torch.linalg.solve(self.eye_2 - skew, self.eye_2 + skew)
+        matrix_d = _cayley(skew, self.eye_2)
         return {"h": scale_h, "d": matrix_d}
 
     def forward(self, x: dict[str, Tensor]) -> dict[str, Tensor]:
