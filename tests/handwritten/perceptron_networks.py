@@ -273,3 +273,32 @@ class AllNeurons(nn.Module):
         seen, _ = self.attend(nodes, nodes, nodes)
         parts = (nodes + seen).split([3, 4, 4, 2], dim=1)
         return {"b1": parts[1], "b2": parts[2], "b3": parts[3]}
+
+
+@example(
+    broken={
+        "writes a layer to the place of another": ("edges[:, 7:11, 3:7]", "edges[:, 3:7, 7:11]"),
+        "hears one neuron": ("messages.sum(2)", "messages[:, :, 4]"),
+        "shifts the nodes": ("nodes[:, 3:7]", "nodes[:, 4:8]"),
+    }
+)
+class NeuralGraph(nn.Module):
+    """One graph of the neurons of all layers; its edges are written block by block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inputs = nn.Parameter(torch.randn(3, 6))
+        self.message, self.update = nn.Linear(18, 6), nn.Linear(12, 6)
+
+    def forward(self, theta: Weights) -> Weights:
+        batch = len(theta["b1"])
+        inputs = self.inputs.expand(batch, -1, -1)
+        nodes = torch.cat([inputs, theta["b1"], theta["b2"], theta["b3"]], dim=1)
+        edges = torch.zeros(batch, 13, 13, 6)
+        edges[:, 3:7, :3] = theta["W1"]
+        edges[:, 7:11, 3:7] = theta["W2"]
+        edges[:, 11:, 7:11] = theta["W3"]
+        ends = [nodes[:, None].expand_as(edges), nodes[:, :, None].expand_as(edges)]
+        messages = self.message(torch.cat([*ends, edges], dim=-1)).relu()
+        nodes = self.update(torch.cat([nodes, messages.sum(2)], dim=-1))
+        return {"b1": nodes[:, 3:7], "b2": nodes[:, 7:11], "b3": nodes[:, 11:]}
