@@ -105,6 +105,8 @@ def _single(t: Type, d: int) -> Atom:
         raise Refused(
             f"raw numbers vary along the vector axis `{atom.name}`: no element of the group does that"
         )
+    if atom.places and atom.places != tuple(range(atom.size)):  # else charges are read at wrong places
+        raise Refused("raw numbers vary along picked places", "multiply before places are picked")
     return atom
 
 

@@ -245,7 +245,10 @@ def _resolved(value: Any, known: Mapping[str, Tensor | None]) -> Any:
 
 def place_of(tensor: Tensor) -> tuple[object, ...]:
     """Equal for a tensor and what torch has detached from it."""
-    return tensor.device, tensor.data_ptr(), tuple(tensor.shape)
+    try:
+        return tensor.device, tensor.data_ptr(), tuple(tensor.shape)
+    except RuntimeError:  # a stand-in without memory, as under vmap
+        return (id(tensor),)
 
 
 def _value(tensor: Tensor) -> Tensor | None:
