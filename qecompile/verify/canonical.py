@@ -136,8 +136,9 @@ def param_type(
             subject = above(k) if space.is_vector else place(k)
             named = Character(space.name, character.name, character.word)
             charges.append(Charge(named, (subject,), Fraction(power)))
-        kind: Kind = "vector" if space.vector else "index" if space.permuted else "free"
-        dual = axis.dual and space.vector == "linear"
-        atoms.append(Atom(numbers[k], kind, space.size, space.name, above(k), space.vector or "", dual))
+        word = "" if space.vector == "rotate" and space.size == 1 else space.vector or ""  # SO(1) is trivial
+        kind: Kind = "vector" if word else "index" if space.permuted else "free"
+        dual = axis.dual and word == "linear"
+        atoms.append(Atom(numbers[k], kind, space.size, space.name, above(k), word, dual))
     axes, extra = [(a,) for a in atoms], [(free(n),) for n in channels]
     return make([(first,), *(axes + extra if channels_last else extra + axes)], charges)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
@@ -166,13 +167,18 @@ class Prover:
             yield holds("syntax")
             yield from self._own_output
         else:
+            yield from self._of_edited(source)
+        yield from self._model()
+
+    def _of_edited(self, source: str) -> Iterator[Obligation]:
+        with ExitStack() as opened:
             try:
-                with imported(source) as module:
-                    yield self._same_function(module)
-                    yield from self._of_module(module)
+                module = opened.enter_context(imported(source))
             except Exception as mistake:
                 yield fails("function", f"the file cannot be run: {type(mistake).__name__}: {mistake}")
-        yield from self._model()
+                return
+            yield self._same_function(module)
+            yield from self._of_module(module)
 
     def _same_function(self, module: ModuleType) -> Obligation:
         if not self._comparison.affordable:
@@ -201,6 +207,8 @@ class Prover:
             yield from self._of_layer(layer)
         except MismatchError as mismatch:
             yield fails("probes", str(mismatch))
+        except Exception as mistake:  # whatever the code of an edited file raises
+            yield fails("probes", f"the layer cannot be run: {type(mistake).__name__}: {mistake}")
         yield prove_types(self.spec, module, self.accused.net.channels[0])
 
     def _of_layer(self, layer: type) -> Iterator[Obligation]:

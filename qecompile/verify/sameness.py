@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from math import prod
 from types import ModuleType
 from typing import Any
@@ -23,6 +24,8 @@ from qecompile.spec import Spec
 from qecompile.verify.imported import public_classes
 
 TOLERANCE = 1e-9
+SINGLE_TOLERANCE = 1e-2  # float32: what depends on the precision shows, rounding does not
+LARGE_BATCH = 12
 MOST_NUMBERS = 20_000_000  # of the inputs of one batch entry, with channels
 FEW_NUMBERS = 400_000  # so few that every corner has a batch entry of its own
 SIZES = {"in_channels": 2, "out_channels": 3, "channels": 2, "features": 3, "outputs": 3}
@@ -101,7 +104,6 @@ class Comparison:
         net: nn.Module = cls(**arguments, dtype=torch.float64)
         initial = {k: v.clone() for k, v in net.state_dict().items()}
         names = set_weights(net, weights)
-        net.train(variant == 0)
         channels = None
         if arguments:
             channels = arguments.get("in_channels", arguments.get("channels"))
@@ -110,20 +112,31 @@ class Comparison:
         outputs: dict[str, Any] = {}
         x = inputs(self.spec, channels, apart=self._numbers <= FEW_NUMBERS)
         with torch.no_grad():
-            for method in _methods(cls):
-                outputs[method] = getattr(net, method)(x)
+            for mode, method in product(("training", "evaluation"), _methods(cls)):
+                outputs[f"{method} in {mode}"] = getattr(net.train(mode == "training"), method)(x)
+        net.train(variant == 0)
         now = {names[k]: v.clone() for k, v in net.state_dict().items()}
-        return _Run(now, {names[k]: v for k, v in initial.items()}, outputs, _gradients(net, x, names))
+        gradients = _gradients(net, x, names)
+        batch = LARGE_BATCH if self._numbers <= FEW_NUMBERS else 1
+        with torch.no_grad():  # last: the network stays in single precision
+            single = net.to(torch.float32)(
+                {k: v[:1].float().expand(batch, *v.shape[1:]) for k, v in x.items()}
+            )
+        return _Run(now, {names[k]: v for k, v in initial.items()}, outputs, gradients, single)
 
 
 @dataclass(frozen=True)
 class _Run:
-    """One network: its weights, those it began with, what it gives and the gradients of that."""
+    """One network: its weights, those it began with, what it gives and the gradients of that.
+
+    `single` is what it gives in float32, for a batch of another size.
+    """
 
     weights: Mapping[str, Tensor]
     initial: Mapping[str, Tensor]
     outputs: Mapping[str, Any]
     gradients: Mapping[str, Tensor]
+    single: object
 
 
 def inputs(spec: Spec, channels: int | None, *, apart: bool) -> dict[str, Tensor]:
@@ -174,6 +187,8 @@ def set_weights(net: nn.Module, weights: Mapping[str, Tensor] | None) -> dict[st
     names = (
         {k: k for k in state} if state.keys() == weights.keys() else dict(zip(state, weights, strict=False))
     )
+    if frozen := [k for k, p in net.named_parameters() if not p.requires_grad]:
+        raise DifferenceError(f"its weight {frozen[0]} is not trained")
     own = {names.get(k, k): list(v.shape) for k, v in state.items()}
     wanted = {k: list(v.shape) for k, v in weights.items()}
     for k in {**wanted, **own}:
@@ -224,24 +239,26 @@ class _Tally:
         for method in expected.outputs:
             self._nested(f"{name}.{method}", expected.outputs[method], found.outputs[method])
         self._nested(f"the gradient of {name} with respect to", expected.gradients, found.gradients)
+        self._nested(f"{name}.forward in float32", expected.single, found.single, SINGLE_TOLERANCE)
         for key, value in expected.initial.items():
             self._tensor(f"the initial value of {name}.{key}", value[None], found.initial[key][None])
 
-    def _nested(self, where: str, expected: object, found: object) -> None:
+    def _nested(self, where: str, expected: object, found: object, tolerance: float = TOLERANCE) -> None:
         left, right = dict(tensors(expected)), dict(tensors(found))
         if left.keys() != right.keys():
             raise DifferenceError(f"{where} gives {sorted(right)}, not {sorted(left)}")
         for label, value in left.items():
-            self._tensor(f"{where} {label}".strip(), value, right[label])
+            self._tensor(f"{where} {label}".strip(), value, right[label], tolerance)
 
-    def _tensor(self, where: str, expected: Tensor, found: Tensor) -> None:
+    def _tensor(self, where: str, expected: Tensor, found: Tensor, tolerance: float = TOLERANCE) -> None:
         if expected.shape != found.shape or expected.dtype != found.dtype:
             shown = [f"{t.dtype} {list(t.shape)}" for t in (found, expected)]
             raise DifferenceError(f"{where} is {shown[0]}, not {shown[1]}")
         error = difference(expected, found)
         self.outputs += 1
-        self.error = max(self.error, error)
-        if not error <= TOLERANCE:
+        if tolerance == TOLERANCE:
+            self.error = max(self.error, error)
+        if not error <= tolerance:
             raise DifferenceError(f"{where} differs by {error:.2g} of its size")
 
 

@@ -27,7 +27,14 @@ ROLES: dict[str, tuple[tuple[int, ...], Output]] = {  # those that contain other
 
 
 def prove_types(spec: Spec, module: ModuleType, first_channels: int = 1) -> Obligation:
-    """Type every network of an emitted file."""
+    """Type every network of an emitted file; one that cannot be made, or that a rule fails on, is refused."""
+    try:
+        return _prove_types(spec, module, first_channels)
+    except Exception as mistake:  # of the file's code, or of a rule: either way there is no derivation
+        return fails("types", f"no derivation: {type(mistake).__name__}: {mistake}")
+
+
+def _prove_types(spec: Spec, module: ModuleType, first_channels: int) -> Obligation:
     classes = public_classes(module)
     verdicts: dict[str, Verdict] = {}
     reached: set[type] = set()
