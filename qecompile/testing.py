@@ -123,8 +123,12 @@ def prove_equivariant(
     pack: Callable[[dict[str, Tensor]], object] | None = None,
     unpack: Callable[[Any], object] | None = None,
     output_types: Mapping[str, str | None] | None = None,
+    quasi: bool = False,
 ) -> Verdict:
     """Prove what `assert_equivariant` measures, for all weights of the module, all theta and all g.
+
+    With `quasi`, a quasi-equivariant module passes too: its output stays in the orbit, moved by another element
+    than its input (an alpha-map).
 
     Returns:
         The verdict, whose `steps` are the proof.
@@ -146,6 +150,8 @@ def prove_equivariant(
     )
     if not verdict.ok:
         raise AssertionError(str(verdict))
+    if verdict.claim == "quasi-equivariant" and not quasi:
+        raise AssertionError(f"quasi-equivariant only, not equivariant: {verdict.cocycle}")
     return verdict
 
 

@@ -22,6 +22,7 @@ from qecompile.verify.equivariance import check_module
 
 pytest.importorskip("nfn", reason="an optional dependency of the tests")
 
+from nfn import layers
 from nfn.common import ArraySpec, NetworkSpec, WeightSpaceFeatures
 from nfn.layers import layers as source
 
@@ -111,6 +112,31 @@ def test_layers_are_proved_as_they_are(layer: str, spec: Spec) -> None:
 )
 def test_only_some_hold_where_inputs_and_outputs_are_permuted(layer: str, holds: bool) -> None:
     assert check(EVERYTHING_MOVES, LAYERS[layer](source, network_spec(EVERYTHING_MOVES))).ok == holds
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("NPAttention", lambda nfn, shapes: nfn.NPAttention(shapes, CHANNELS, 2, share_projections=False)),
+        ("SimpleLayerNorm", lambda nfn, shapes: nfn.SimpleLayerNorm(shapes, CHANNELS)),
+        ("IOSinusoidalEncoding", lambda nfn, shapes: nfn.IOSinusoidalEncoding(shapes)),
+        ("LearnedPosEmbedding", lambda nfn, shapes: nfn.LearnedPosEmbedding(shapes, CHANNELS)),
+        (
+            "GaussianFourierFeatureTransform",
+            lambda nfn, shapes: nfn.GaussianFourierFeatureTransform(shapes, CHANNELS, 8),
+        ),
+        ("StatFeaturizer", lambda nfn, shapes: nfn.StatFeaturizer()),
+    ],
+)
+@pytest.mark.parametrize("spec", [MLP, CNN], ids=lambda s: s.name)
+def test_so_is_the_rest_of_the_package(name: str, make: Callable[..., nn.Module], spec: Spec) -> None:
+    module = make(layers, network_spec(spec))
+    invariant = name == "StatFeaturizer"
+    verdict = check_module(
+        spec, module, channels=CHANNELS, layout="first", pack=pack, unpack=None if invariant else unpack
+    )
+    assert verdict.ok, str(verdict)
+    assert verdict.claim == ("invariant" if invariant else "equivariant")
 
 
 def test_a_whole_network_is_proved() -> None:

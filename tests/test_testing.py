@@ -72,6 +72,19 @@ def test_a_proof_can_be_read() -> None:
     assert verdict.claim == "equivariant"
 
 
+def test_quasi_equivariance_passes_only_if_asked_for() -> None:
+    def alpha(theta: Weights) -> Weights:
+        scale = 1 + 0.1 * torch.sin(theta["b1"].cumsum(1))
+        inside = {"W1": theta["W1"] * scale[..., None], "b1": theta["b1"] * scale}
+        return inside | {"W2": theta["W2"] / scale[:, None]}
+
+    assert prove_equivariant(MLP, alpha, quasi=True).claim == "quasi-equivariant"
+    with pytest.raises(AssertionError, match="quasi-equivariant only"):
+        prove_equivariant(MLP, alpha)
+    with pytest.raises(AssertionError, match="h: permute"):
+        assert_equivariant(MLP, alpha)
+
+
 def test_invariance_is_measured_on_its_own() -> None:
     def paths(theta: Weights) -> Tensor:
         return theta["W2"] @ theta["W1"]
