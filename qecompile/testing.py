@@ -127,8 +127,8 @@ def prove_equivariant(
 ) -> Verdict:
     """Prove what `assert_equivariant` measures, for all weights of the module, all theta and all g.
 
-    With `quasi`, a quasi-equivariant module passes too: its output stays in the orbit, moved by another element
-    than its input (an alpha-map).
+    With `quasi`, a quasi-equivariant module passes too: its output stays in the orbit, moved by another
+    element than its input (an alpha-map).
 
     Returns:
         The verdict, whose `steps` are the proof.

@@ -140,6 +140,19 @@ def test_zeros_take_any_part() -> None:
     assert holds(tape, tape.call("cat.default", [h, three], 1)) == "[batch, h | 3]"
 
 
+def test_repeated_channels_may_be_cut_anywhere() -> None:
+    tape = Tape(SPEC)
+    twice = tape.call("repeat.default", tape.input("bh", 4), [1, 1, 2])
+    assert holds(tape, tape.call("slice.Tensor", twice, 2, 0, 6)) == "[batch, h, free 6]"
+
+
+def test_axes_of_different_sizes_never_line_up() -> None:
+    tape = Tape(SPEC)
+    wide = zeros(tape, 9, 3, 9)
+    on = tape.call("add.Tensor", tape.call("diagonal.default", wide, 0, 1, 2), 1.0)
+    assert "line up" in refused(tape, tape.call("diagonal_scatter.default", wide, on, 0, 1, 2))
+
+
 def test_the_identity_matrix_keeps_a_joint_axis() -> None:
     tape = Tape(SPEC)
     both = tape.call("cat.default", [tape.input("bh"), tape.input("bg")], 1)

@@ -137,6 +137,8 @@ def _line_up(dims: list[tuple[int, Type, tuple[Atom, ...]]]) -> list[Column]:
     Dimensions of size 1 broadcast and take no part.
     """
     rests = [(k, t, list(dim)) for k, t, dim in dims if dim]
+    if len({prod(a.size for a in dim) for _, _, dim in rests} - {1}) > 1:
+        raise Refused(f"axes do not line up: {' against '.join(_product(dim) for _, _, dim in rests)}")
     columns: list[Column] = []
     while rests:
         size = min(rest[0].size for _, _, rest in rests)

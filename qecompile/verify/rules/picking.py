@@ -11,6 +11,7 @@ from dataclasses import replace
 from math import prod
 
 from qecompile.verify.atoms import At, Atom, free, uniform
+from qecompile.verify.canonical import is_loose
 from qecompile.verify.joint import holding_part, take_part
 from qecompile.verify.references import redirect, with_dims
 from qecompile.verify.refused import Refused
@@ -26,7 +27,12 @@ def pick(t: Type, d: int, places: Sequence[int], drop: bool = False) -> Type:
     if list(places) == list(range(t.shape[d])) and not drop:
         return t
     if len(dim) > 1:
-        return _pick_in_product(t, d, places, drop)
+        try:
+            return _pick_in_product(t, d, places, drop)
+        except Refused:
+            if all(is_loose(t, atom) for atom in dim):
+                return _with_dim(t, d, (free(len(places)),), drop)
+            raise
     if not dim:
         return _with_dim(t, d, () if len(places) == 1 else (uniform(len(places)),), drop)
     return _pick_atom(t, d, places, drop)
