@@ -19,8 +19,8 @@ from qecompile.resolve import load, parse, parse_arguments
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 PACKAGE = Path(errors.__file__).parent
-FRONT_END = """errors alpha lexical syntax syntax_errors syntax_tree expressions arguments files frames declarations
-  names resolve resolve_claims resolve_features resolve_metanets resolve_sources resolve_spaces
+FRONT_END = """errors alpha lexical syntax syntax_errors syntax_tree expressions arguments files frames
+  declarations names resolve resolve_claims resolve_features resolve_metanets resolve_sources resolve_spaces
   resolve_types""".split()
 
 WITHOUT_EXAMPLE = {

@@ -117,20 +117,21 @@ STAGES = {
     ),
     "public": Stage("__init__", below="errors groups checkpoints pipeline"),
     "commands": Stage(
-        "tables console plan_report bench_report benchmark checkpoint_report report alpha_report prove_report "
-        "format_report cli __main__",
+        "tables console plan_report bench_report benchmark checkpoint_report report alpha_report "
+        "prove_report format_report cli __main__",
         below="errors spec resolve format orbit basis liveness checks schedule loading checkpoints pipeline "
         "public proofs proving",
     ),
     # beside the command: for pytest
     "testing": Stage(
-        "pytest_plugin testing", below="errors spec syntax values resolve basis checks verify pipeline public"
+        "pytest_plugin testing",
+        below="errors spec syntax values resolve basis checks verify pipeline public",
     ),
     # beside everything: the checker of certificates imports nothing of the compiler
     "recheck": Stage(
-        "recheck recheck.values recheck.spec recheck.elaborate recheck.nullity recheck.reading recheck.diagrams "
-        "recheck.listing recheck.obligations "
-        "recheck.mixing recheck.elements recheck.orbit recheck.source recheck.emitted recheck.command recheck.__main__",
+        "recheck recheck.values recheck.spec recheck.elaborate recheck.nullity recheck.reading "
+        "recheck.diagrams recheck.listing recheck.obligations recheck.mixing recheck.elements "
+        "recheck.orbit recheck.source recheck.emitted recheck.command recheck.__main__",
         below="",
     ),
     # beside the command: for editors

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from rule_cases import Case, check_refused, check_typed, eye, places
+from rule_cases import Case, check_refused, check_typed, places
 
 TYPED = [
     Case("same value", "W", lambda t, w: t.call("clone.default", w), "[batch, h^{scale: 1}, free 4]"),
