@@ -120,7 +120,8 @@ def value_shapes(graph: Graph) -> dict[str, Shape]:
     return {
         **graph.parameters,
         **{name: tuple(t.shape) for name, t in known.items() if t is not None},
-        **{value.name: value.shape for value in (*graph.inputs, *graph.ops)},
+        **{given.name: given.shape for given in graph.inputs},
+        **{op.name: op.shape for op in graph.ops},
     }
 
 
