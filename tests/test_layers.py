@@ -95,7 +95,7 @@ STAGES = {
         "verify.rules.indexing verify.rules.pointwise verify.rules.assembling verify.rules.joining "
         "verify.rules.combining verify.rules.choosing verify.rules.contracting verify.rules.reducing "
         "verify.rules.normalising verify.rules.filling verify.rules.linalg verify.rules.pooling "
-        "verify.rules.recurrent verify.rules.spectra verify.rules.table "
+        "verify.rules.recurrent verify.rules.spectra verify.rules.writing verify.rules.table "
         "verify.laws verify.steps verify.raw verify.intervals verify.raw_matrices verify.raw_results "
         "verify.cocycle verify.orbit_claim verify.judge verify.infer "
         "verify.export verify.trace verify.claims verify.sample verify.running verify.equivariance "

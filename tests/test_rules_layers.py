@@ -119,3 +119,53 @@ def test_what_is_assigned_brings_its_law() -> None:
     assert holds(tape, tape.call("copy.default", s, row)) == "[batch, s^{scale: 1}, uniform 3, free 2]"
     blank = tape.call("zeros_like.default", s)
     assert holds(tape, tape.call("copy.default", blank, s)) == "[batch, s^{scale: 1}, free 3, free 2]"
+
+
+# --- written by tensors of places -------------------------------------------------------------------------
+
+
+def put(tape: Tape, x: Ref, places: dict[int, torch.Tensor | Ref], y: Ref, added: bool = False) -> Ref:
+    """`x[..., places] = y`."""
+    given = [None] * (max(places) + 1)
+    for d, where in places.items():
+        given[d] = where if isinstance(where, Ref) else tape.constant(where)
+    return tape.call("index_put.default", x, given, y, added)
+
+
+def test_a_diagonal_may_be_written_by_two_ranges() -> None:
+    tape, b = tape_with("B", 2)
+    own = tape.call("diagonal.default", tape.input("B", 2), 0, 1, 2)
+    mine = tape.call("transpose.int", own, 1, 2)
+    i = torch.arange(4)
+    assert holds(tape, put(tape, b, {1: i, 2: i}, mine)) == "[batch, h, h', free 2]"
+    assert holds(tape, put(tape, b, {1: i, 2: i}, mine, True)) == "[batch, h, h', free 2]"
+    assert holds(tape, put(tape, b, {1: i, 2: i}, tape.constant(torch.zeros((), dtype=torch.float64))))
+    assert refused(tape, put(tape, b, {1: i, 2: i}, tape.weight(4, 2)))
+    assert refused(tape, put(tape, b, {1: i, 2: i.flip(0)}, mine))
+
+
+def test_one_number_may_be_written_where_a_condition_holds() -> None:
+    zero = torch.zeros((), dtype=torch.float64)
+    tape, b = tape_with("B", 2)
+    assert (
+        holds(tape, put(tape, b, {1: torch.eye(4, dtype=torch.bool)}, tape.constant(zero)))
+        == "[batch, h, h', free 2]"
+    )
+    assert refused(tape, put(tape, b, {1: torch.ones(4, 4, dtype=torch.bool).tril()}, tape.constant(zero)))
+    tape, s = tape_with("S", 2)
+    negative = tape.call("lt.Scalar", s, 0)
+    assert (
+        holds(tape, put(tape, s, {0: negative}, tape.constant(zero)))
+        == "[batch, s^{scale: 1}, free 3, free 2]"
+    )
+    assert refused(tape, put(tape, s, {0: negative}, tape.constant(zero + 1)))
+
+
+def test_places_of_fixed_axes_may_be_written() -> None:
+    tape, s = tape_with("S", 4)
+    part = tape.call("slice.Tensor", tape.call("abs.default", s), 3, 0, 2)
+    assert (
+        holds(tape, put(tape, s, {3: torch.tensor([0, 3])}, part)) == "[batch, s^{scale: 1}, free 3, free 4]"
+    )
+    one = tape.call("slice.Tensor", s, 1, 0, 4)
+    assert "one by one" in refused(tape, put(tape, s, {1: torch.tensor([0, 1, 2, 3])}, one))

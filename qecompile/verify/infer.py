@@ -163,7 +163,14 @@ class _Engine:
                 for name, ref in refs
                 if ref.name in self.known and not self.known[ref.name].dtype.is_floating_point
             },
+            masks=frozenset(name for name, ref in refs if self.dtype(ref.name) == torch.bool),
         )
+
+    def dtype(self, name: str) -> torch.dtype | None:
+        """The dtype of a known value, or of the result of an operation."""
+        if name in self.known:
+            return self.known[name].dtype
+        return self.calls[name].op.dtype if name in self.calls else None
 
     def named(self, op: Op) -> dict[str, object]:
         """The arguments by their names in the operator's schema."""

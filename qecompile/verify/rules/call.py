@@ -30,6 +30,7 @@ class Call:
             shape; `indices 2` is part 2 of the argument `indices`.
         bounds: for arguments that are known tensors, their least and largest entries.
         identities: the arguments that are known to be identity matrices, with their sizes.
+        masks: the arguments that are conditions, true or false.
     """
 
     op: Op
@@ -39,6 +40,7 @@ class Call:
     values: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     identities: Mapping[str, int] = field(default_factory=dict)
+    masks: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -51,8 +53,10 @@ class Call:
         return default if found is None else found
 
     def type(self, name: str = "self") -> Type:
-        """A tensor argument; a number in its place is a constant."""
-        return as_type(self.given.get(name), name)
+        """A tensor argument, `indices 2` for part 2 of a list; a number in its place is a constant."""
+        base, _, part = name.partition(" ")
+        found = self.given.get(base)
+        return as_type(found[int(part)] if part and isinstance(found, tuple) else found, name)
 
     def types(self, name: str = "tensors") -> tuple[Type, ...]:
         """An argument that is a list of tensors."""

@@ -38,7 +38,12 @@ def where(call: Call) -> Type:
         mask, yes, no = "mask", call.type("value"), call.type()
     else:
         mask, yes, no = "condition", call.type(), call.type("other")
-    condition = apply_function(replace(call.type(mask), zero=False), Function(keeps_zero=True), "a condition")
+    return choose_by(call, mask, call.type(mask), yes, no)
+
+
+def choose_by(call: Call, mask: str, t: Type, yes: Type, no: Type) -> Type:
+    """The type of a choice by the argument `mask`, of which `t` is the type once it is in place."""
+    condition = apply_function(replace(t, zero=False), Function(keeps_zero=True), "a condition")
     number, along = _condition(call, mask)
     return expand_type(_choose(condition, yes, no, number, along), call.op.shape)
 

@@ -25,6 +25,7 @@ from qecompile.verify.rules import (
     recurrent,
     reducing,
     spectra,
+    writing,
 )
 from qecompile.verify.rules.call import Rule
 
@@ -45,6 +46,7 @@ FAMILIES = (
     pooling,
     spectra,
     recurrent,
+    writing,
 )
 INTRODUCTION = """# The rule table
 
