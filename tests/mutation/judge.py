@@ -32,12 +32,14 @@ class Verdict:
         exact: why the layer is not the family of the diagrams, from integers alone.
         obligation: the first obligation of `prove` that failed, if one did.
         detail: what that obligation said.
+        fault: the exception of a checker that broke down over the mutant, which it never should.
     """
 
     types: str | None = None
     exact: str | None = None
     obligation: str | None = None
     detail: str = ""
+    fault: str | None = None
 
     @property
     def refused(self) -> bool:
@@ -53,17 +55,20 @@ def prover_of(variant: Variant) -> Prover:
 
 def judge(variant: Variant, text: str, changed: Sequence[str], broken: Sequence[str]) -> Verdict:
     """Have a mutant judged whose named parts differ, some of them breaking their law."""
+    layer_changed = any(name.startswith("EquivariantLinear") for name in changed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        proof = prover_of(variant).prove_source(text, hurry=True)
-        failed = next((o for o in proof.obligations if o.ok is False), None)
-        layer_changed = any(name.startswith("EquivariantLinear") for name in changed)
-        return Verdict(
-            types=type_refusal(variant, text, changed, broken),
-            exact=exact_refusal(variant, text) if layer_changed else None,
-            obligation=failed.name if failed else None,
-            detail=failed.detail if failed else "",
-        )
+        try:
+            proof = prover_of(variant).prove_source(text, hurry=True)
+            failed = next((o for o in proof.obligations if o.ok is False), None)
+            return Verdict(
+                types=type_refusal(variant, text, changed, broken),
+                exact=exact_refusal(variant, text) if layer_changed else None,
+                obligation=failed.name if failed else None,
+                detail=failed.detail if failed else "",
+            )
+        except Exception as mistake:
+            return Verdict(fault=f"{type(mistake).__name__}: {mistake}")
 
 
 def refusal_of(variant: Variant, text: str) -> str | None:

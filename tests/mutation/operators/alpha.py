@@ -9,7 +9,7 @@ from ..shapes import Module
 from ..source import Change
 from .base import calls, operator, text_of
 
-MAKING = ("Alpha.elements", "Alpha.parts")
+MAKING = ("Alpha.elements", "Alpha.parts", "_cayley")
 
 
 def _moved(m: Module) -> list[tuple[ast.expr, str]]:

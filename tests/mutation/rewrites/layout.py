@@ -9,6 +9,12 @@ from ..source import Change
 from .base import rewrite
 
 
+@rewrite("none")
+def keep(m: Module) -> str:
+    """The module stays as it was emitted."""
+    return m.text
+
+
 @rewrite("other names")
 def rename_locals(m: Module) -> str:
     """Every local variable gets another name."""
