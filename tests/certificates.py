@@ -21,13 +21,6 @@ def hash_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def rehashed(certificate: Mapping[str, Any]) -> Json:
-    """The certificate with the hash that it should have."""
-    rest = {key: value for key, value in certificate.items() if key != "sha256"}
-    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
-    return {**rest, "sha256": hashlib.sha256(text.encode()).hexdigest()}
-
-
 def certificate_of(spec: Spec, emitted: Path | None = None, used: Mapping[str, str] | None = None) -> Json:
     """A certificate for a spec that was loaded from a file, and perhaps for its emitted file."""
     name = spec.metanets[0].name if spec.metanets else None

@@ -266,9 +266,8 @@ def test_a_certificate_is_tied_to_the_bytes_of_its_files(emitted: Path, qecompil
     spec = certificate["spec"]
     assert spec["sha256"] == hashlib.sha256((emitted.parent / "tiny.sym").read_bytes()).hexdigest()
     assert (spec["name"], spec["file"], spec["arguments"], spec["used"]) == ("tiny", "tiny.sym", {"n": 5}, {})
-    content = {k: v for k, v in certificate.items() if k != "sha256"}
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    assert certificate["sha256"] == hashlib.sha256(text.encode()).hexdigest()
+    body, _, _ = (emitted.parent / "tiny.cert.json").read_bytes().rpartition(b',"sha256"')
+    assert certificate["sha256"] == hashlib.sha256(body).hexdigest()
 
 
 def test_a_certificate_lists_the_whole_basis(emitted: Path, qecompile: Callable) -> None:

@@ -20,12 +20,9 @@ from .listing import Dims, check_basis, check_small, counts
 from .mixing import restrict, stated_mixing
 from .nullity import Wrong
 from .obligations import check_obligations
-from .reading import Json, canonical, hashed, read_bytes, read_json, require
+from .reading import Json, hashed, read_bytes, read_certificate, require
 from .spec import Elaborated, MetaNet
 from .values import BadInput
-
-FORMAT = "qecompile-certificate-1"
-KEYS = set("format qecompile ok spec emitted elaborated basis small obligations sha256".split())
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -65,10 +62,7 @@ def find_grammar() -> Path:
 
 def recheck(path: Path, spec_path: Path, emitted_path: Path | None, grammar: Path) -> Iterator[str]:
     """The facts of a certificate, each confirmed when it is given."""
-    values = read_json(path)
-    if values.get("format") != FORMAT or values.keys() != KEYS:
-        raise BadInput(f"{path.name} is no certificate of the format {FORMAT}")
-    require(values, "sha256", hashed(canonical({k: v for k, v in values.items() if k != "sha256"}).encode()))
+    values = read_certificate(path)
     require(values, "ok", True)
     yield "the certificate is whole"
     spec, emitted = values["spec"], values["emitted"]
@@ -88,7 +82,9 @@ def recheck(path: Path, spec_path: Path, emitted_path: Path | None, grammar: Pat
     }
     require(values, "spec", expected)
     require(values, "elaborated", found.as_json())
-    yield f"the spec's text, and what it says: {len(found.spaces)} spaces, {len(found.params)} parameters"
+    said = ", ".join(f"{k} = {list(v) if isinstance(v, tuple) else v}" for k, v in found.arguments.items())
+    size = f"{len(found.spaces)} spaces, {len(found.params)} parameters"
+    yield f"the spec's text, and what {spec['name']}({said}) says: {size}"
     forest = Forest(found)
     dims = check_basis(values["basis"], forest)
     total = sum(dim for (source, _), dim in dims.items() if source)

@@ -1,4 +1,4 @@
-"""Reading files and JSON, and comparing entries of a certificate with what they should be."""
+"""Reading files and certificates, and comparing entries of a certificate with what they should be."""
 
 from __future__ import annotations
 
@@ -11,21 +11,32 @@ from typing import Any, NoReturn
 from .nullity import Wrong
 from .values import BadInput
 
+FORMAT = "qecompile-certificate-2"
+KEYS = set("format qecompile ok spec emitted elaborated basis small obligations sha256".split())
 LARGEST = 1 << 28
 Json = Mapping[str, Any]
 
 
-def read_json(path: Path) -> Json:
-    """The values of a JSON file; names that stand twice and numbers that are none are refused."""
+def read_certificate(path: Path) -> Json:
+    """The values of a certificate, of which no byte has changed since it was written.
+
+    Names that stand twice and numbers that are none are refused.
+    """
     if path.is_file() and path.stat().st_size > LARGEST:
         raise BadInput(f"{path.name} is too large to be a certificate")
+    data = read_bytes(path)
     try:
-        text = read_bytes(path).decode("utf-8")
+        text = data.decode("utf-8")
         values = json.loads(text, object_pairs_hook=without_repeats, parse_constant=no_constant)
     except (ValueError, RecursionError, MemoryError) as error:
         raise BadInput(f"{path.name} is no certificate: {type(error).__name__}: {str(error)[:200]}") from None
-    if not isinstance(values, dict):
-        raise BadInput(f"{path.name} is no certificate")
+    if not isinstance(values, dict) or values.get("format") != FORMAT or values.keys() != KEYS:
+        raise BadInput(f"{path.name} is no certificate of the format {FORMAT}")
+    body, mark, seal = data.rpartition(b',"sha256": "')
+    if not mark or seal != f'{hashed(body)}"\n}}\n'.encode():
+        raise Wrong(
+            f"{path.name} was changed after it was written: its last line is not the hash of the others"
+        )
     return values
 
 

@@ -2,7 +2,8 @@
 
 Takes a spec and obligations, gives JSON. It lists the spec as elaborated, every diagram of the basis, and
 dimensions at small sizes; hashes tie it to the bytes of the spec's file, of the files that it uses, and of
-the emitted file. `qecompile.recheck` reads it and trusts none of it.
+the emitted file. Its last entry is the hash of all bytes above it, so that no byte of it can change, white
+space included. `qecompile.recheck` reads it and trusts none of it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from qecompile.verify.pairs import Cases
 from qecompile.verify.small import resized
 from qecompile.version import __version__
 
-FORMAT = "qecompile-certificate-1"
+FORMAT = "qecompile-certificate-2"
 TEXT = "<text>"
 Json = dict[str, object]
 
@@ -35,7 +36,7 @@ def make_certificate(
     ok: bool,
     obligations: Iterable[Obligation],
 ) -> Json:
-    """The certificate of a proof, with its own hash.
+    """The certificate of a proof, but for its last line, which `sealed` adds.
 
     Args:
         spec: what the proof is about.
@@ -45,7 +46,7 @@ def make_certificate(
         obligations: what it consists of.
     """
     basis, written = _basis(spec)
-    content: Json = {
+    return {
         "format": FORMAT,
         "qecompile": __version__,
         "ok": ok,
@@ -62,12 +63,12 @@ def make_certificate(
         "small": _small(spec, written),
         "obligations": [o.to_json() for o in obligations],
     }
-    return {**content, "sha256": hashlib.sha256(canonical(content).encode()).hexdigest()}
 
 
-def canonical(content: Json) -> str:
-    """The one text of a JSON value: keys sorted, no spaces."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"))
+def sealed(certificate: Json) -> str:
+    """The text of a certificate; the last entry is the hash of all bytes in front of the comma before it."""
+    text = "".join(_laid_out(certificate))
+    return f'{text},"sha256": "{hashlib.sha256(text.encode()).hexdigest()}"\n}}\n'
 
 
 def write_certificate(certificate: Json, path: str | os.PathLike[str]) -> None:
@@ -79,20 +80,19 @@ def write_certificate(certificate: Json, path: str | os.PathLike[str]) -> None:
     target = Path(os.path.realpath(path))
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        unfinished.write_text("".join(_laid_out(certificate)), encoding="utf-8")
+        unfinished.write_text(sealed(certificate), encoding="utf-8", newline="\n")
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
 def _laid_out(certificate: Json) -> Iterator[str]:
-    """One line for every entry of a list, so that certificates can be read and compared."""
+    """One line for every entry of a list, so that certificates can be read and compared; left open."""
     yield "{\n"
     for k, (key, value) in enumerate(certificate.items()):
         yield f"{',' if k else ''}{json.dumps(key)}: "
         yield from _lines(value, depth=0)
         yield "\n"
-    yield "}\n"
 
 
 def _lines(value: object, depth: int) -> Iterator[str]:
