@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -104,6 +105,30 @@ def test_smaller_families_have_the_weights_that_they_declare(options: str) -> No
     probe_layer(spec, module.EquivariantLinear)
     complete = expected_weights(spec, Mixing())
     assert (expected.layer(1, 1, bias=True) < complete.layer(1, 1, bias=True)) == bool(options)
+
+
+def test_a_low_rank_context_replaces_few_maps_on_small_spaces() -> None:
+    """Of the four products of two invariants of a 2x2 matrix only one has no more than two blocks."""
+    spec = parse(
+        "spec s { space a = 2 : permute  space b = 2 : sign"
+        "  param P : a <- a  param Q : a  param R : b <- b"
+        "  metanet m { channels 1, 2  readout equivariant  context lowrank(1) } }"
+    )
+    expected = expected_weights(spec, mixing(spec))
+    assert expected.context is not None
+    layer = module_of(spec).EquivariantLinear
+    count_weights(expected, layer)
+    for wrong in (replace(expected, linear=expected.linear + 1), replace(expected, bias=expected.bias + 1)):
+        with pytest.raises(MismatchError, match="weights, not"):
+            count_weights(wrong, layer)
+
+
+def test_a_low_rank_context_leaves_numbers_that_have_a_charge() -> None:
+    spec = parse(
+        "spec s { space v = 2 : orthogonal * dilate  param P : [v, v]  param q : []  param r : []"
+        "  metanet m { channels 1, 2  readout equivariant  context lowrank(1) } }"
+    )
+    count_weights(expected_weights(spec, mixing(spec)), module_of(spec).EquivariantLinear)
 
 
 def test_exact_elements_keep_contractions_of_dual_axes() -> None:

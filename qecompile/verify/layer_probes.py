@@ -6,15 +6,18 @@ Takes the class `EquivariantLinear` of a module, gives figures or says what is w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from qecompile.basis import joint_invariants
+from qecompile.invariants import Diagram
 from qecompile.signature import Half, Placed, Signatures
 from qecompile.spec import Spec
 from qecompile.verify.exact import act, draw_element
@@ -80,7 +83,20 @@ def expected_weights(spec: Spec, mixing: Mixing) -> Expected:
     rows = sum(count.maps(None, p) for p in names)
     if mixing.context is None or mixing.context >= min(rows, bias):
         return Expected(linear, bias)
-    return Expected(linear - rows * bias, bias, (mixing.context, rows, bias))
+    apart = sum(count.maps_apart(q, p) for q in names for p in names)
+    rows = sum(count.read_apart(names, p) for p in names)
+    return Expected(linear - apart, bias, (mixing.context, rows, bias))
+
+
+Part = tuple[tuple[int, ...], ...]
+
+
+class Maps(NamedTuple):
+    """Maps under one root: of all, of those apart, and which invariants the latter read, each so many."""
+
+    all: int
+    apart: int
+    read: tuple[tuple[Part, int], ...]
 
 
 class _Counter:
@@ -88,24 +104,71 @@ class _Counter:
 
     def __init__(self, halves: Mapping[str, Mapping[str, Placed]]) -> None:
         self._halves = halves
-        self._known: dict[tuple[int, int], int] = {}
+        self._known: dict[tuple[int, int], Maps] = {}
         self._ids: dict[Half, int] = {}
 
     def maps(self, target: str | None, source: str | None) -> int:
         """The number of maps; None stands for the scalar type."""
+        return prod(maps.all for maps in self._pairs(target, source).values())
+
+    def maps_apart(self, target: str, source: str) -> int:
+        """The number of those maps that pass through one number.
+
+        Theirs are the diagrams that join no axis of the target to one of the source. On small spaces these
+        are fewer than the pairs of invariants, which together would need more blocks than there are indices.
+        A number of charge 2, such as the trace on a dilated space, is no invariant and does not count.
+        """
+        return prod(maps.apart for maps in self._pairs(target, source).values())
+
+    def read_apart(self, targets: Sequence[str], source: str) -> int:
+        """The number of invariants of the source that such maps read: on small spaces some are idle."""
+        read = {}
+        for under in {tuple(self._pairs(target, source).items()) for target in targets}:
+            for parts in product(*(maps.read for _, maps in under)):
+                roots = [root for root, _ in under]
+                name = tuple((r, part) for r, (part, _) in zip(roots, parts, strict=True) if part)
+                read[name] = prod(n for _, n in parts)
+        return sum(read.values())
+
+    def _pairs(self, target: str | None, source: str | None) -> dict[str, Maps]:
+        """By root, the maps between the halves of two parameters."""
         q = self._halves[target] if target is not None else {}
         p = self._halves[source] if source is not None else {}
-        return prod(self._under(q.get(root), p.get(root)) for root in q.keys() | p.keys())
+        return {root: self._under(q.get(root), p.get(root)) for root in sorted(q.keys() | p.keys())}
 
-    def _under(self, target: Placed | None, source: Placed | None) -> int:
+    def _under(self, target: Placed | None, source: Placed | None) -> Maps:
         key = (self._number(target), self._number(source))
         if key not in self._known:
-            found = joint_invariants(target.half if target else None, source.half if source else None)
-            self._known[key] = sum(d.count for d in found)
+            self._known[key] = _count_maps(target.half if target else None, source.half if source else None)
         return self._known[key]
 
     def _number(self, placed: Placed | None) -> int:
         return -1 if placed is None else self._ids.setdefault(placed.half, len(self._ids))
+
+
+def _count_maps(target: Half | None, source: Half | None) -> Maps:
+    first = target.size if target else 0  # the first axis of the source
+    found = joint_invariants(target, source)
+    of_source = joint_invariants(None, source)
+    neutral = of_source and joint_invariants(target, None)
+    apart = [d for d in found if neutral and not _joins(d, first)]
+    counts: dict[Part, int] = {}
+    for d in of_source:
+        counts[_part(d, 0)] = counts.get(_part(d, 0), 0) + d.count
+    read = {_part(d, first): counts[_part(d, first)] for d in apart}
+    return Maps(sum(d.count for d in found), sum(d.count for d in apart), tuple(sorted(read.items())))
+
+
+def _part(diagram: Diagram, first: int) -> Part:
+    """What a diagram does to the axes from `first` on, which are numbered from there."""
+    joined = [*(block.legs for block in diagram.blocks), *diagram.pairs, *diagram.epsilons]
+    return tuple(sorted(tuple(k - first for k in legs) for legs in joined if min(legs) >= first))
+
+
+def _joins(diagram: Diagram, first: int) -> bool:
+    """Whether a diagram joins axes before `first` to others."""
+    joined = [*(block.legs for block in diagram.blocks), *diagram.pairs, *diagram.epsilons]
+    return any(min(legs) < first <= max(legs) for legs in joined)
 
 
 def count_weights(expected: Expected, layer: Layer) -> None:
