@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -191,6 +192,11 @@ def test_layers_of_torch_take_no_fused_shortcuts() -> None:
     assert not [t for t in targets(trace(layer, X)) if "_transformer_encoder_layer_fwd" in t]
 
 
+def test_operators_without_a_rule_are_written_out_in_those_that_have_one() -> None:
+    graph = trace(lambda x: torch.special.expit(torch.linalg.vecdot(x, x)), X)
+    assert targets(graph) == ["aten.mul.Tensor", "aten.sum.dim_IntList", "aten.sigmoid.default"]
+
+
 def test_einops_is_seen_through() -> None:
     einops = pytest.importorskip("einops")
     graph = trace(
@@ -216,6 +222,13 @@ def test_a_branch_on_numbers_is_refused_with_its_line(capfd: pytest.CaptureFixtu
     assert capfd.readouterr() == ("", "")  # torch has more to say
     assert found.value.source.endswith("if x.sum() > 0:")
     assert HERE in found.value.source
+
+
+@pytest.mark.parametrize("pick", [lambda x: x[x > 0], lambda x: torch.nonzero(x)])
+def test_a_size_that_depends_on_numbers_is_refused_with_its_line(pick: Callable[[Tensor], Tensor]) -> None:
+    with pytest.raises(Untraceable, match=r"size of what .* depends on the numbers") as found:
+        trace(pick, X)
+    assert "lambda x:" in found.value.source
 
 
 def test_leaving_torch_is_refused_with_its_line() -> None:

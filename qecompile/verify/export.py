@@ -2,9 +2,10 @@
 
 Takes a module, example inputs and adapters, gives an exported program that is functional: no operation
 changes a value in place. The module runs once on *fake* tensors, which have shapes and no numbers: nothing is
-computed, and a network for the weights of BERT costs no memory. `run_decompositions` with an empty table
-makes the graph functional (`y.diagonal().add_(t)` becomes a `diagonal_scatter`) and leaves every operator
-whole: an einsum keeps its equation, a `linear` is one operation.
+computed, and a network for the weights of BERT costs no memory. `run_decompositions` makes the graph
+functional (`y.diagonal().add_(t)` becomes a `diagonal_scatter`). Operators that have rules stay whole: an
+einsum keeps its equation, a `linear` is one operation. Others are written out where torch knows how: a `kron`
+becomes products and shapes.
 """
 
 from __future__ import annotations
@@ -88,8 +89,15 @@ def captured(value: object, seen: set[int] | None = None) -> Iterator[nn.Paramet
         yield from captured(part, seen)
 
 
-def export(module: nn.Module, examples: tuple[object, ...]) -> ExportedProgram:
+def export(
+    module: nn.Module, examples: tuple[object, ...], is_whole: Callable[[str], bool] = lambda _: True
+) -> ExportedProgram:
     """The functional program of a module in eval mode, for inputs like `examples`.
+
+    Args:
+        module: what to run.
+        examples: its arguments.
+        is_whole: whether an operator of this name, such as `aten.linear.default`, must not be taken apart.
 
     Raises:
         Untraceable: the module branches on numbers, leaves torch or fails.
@@ -98,7 +106,10 @@ def export(module: nn.Module, examples: tuple[object, ...]) -> ExportedProgram:
         with eval_mode(module), _quiet(), _whole_stacks(), torch.enable_grad():  # else fused shortcuts
             fakes = _fake(examples, device_of(module))
             program: ExportedProgram = torch.export.export(module, fakes, strict=False)
-            functional: ExportedProgram = program.run_decompositions({})
+            known = torch.export.default_decompositions().items()  # type: ignore[no-untyped-call]
+            functional: ExportedProgram = program.run_decompositions(
+                {operator: made_of for operator, made_of in known if not is_whole(str(operator))}
+            )
             return functional
     except Exception as mistake:
         raise Untraceable(_reason(mistake), _blame(mistake)) from mistake

@@ -24,6 +24,8 @@ from torch.utils import _pytree as pytree
 
 from qecompile.verify.export import Adapted, captured, differs_in_training, export, ours, place
 from qecompile.verify.graph import Graph, Input, Op, Ref, Shape, Untraceable, refs
+from qecompile.verify.rules.call import base_name
+from qecompile.verify.rules.table import RULES
 
 __all__ = ["Graph", "Input", "Op", "Ref", "Untraceable", "refs", "trace"]
 
@@ -60,7 +62,7 @@ def trace(
         return %linear
     """
     adapted = Adapted(module, pack, unpack)
-    program = export(adapted, examples)
+    program = export(adapted, examples, lambda name: base_name(name) in RULES)
     notes = [EVAL] if differs_in_training(adapted) else []
     for spec in program.graph_signature.output_specs:
         if spec.kind == OutputKind.USER_INPUT_MUTATION:
@@ -164,7 +166,7 @@ class _Reader:
         if target == "getitem" and isinstance(args[0], tuple):
             return args[0][args[1]]
         name = self.unique(node.name)
-        shapes = _shapes(node.meta.get("val"))
+        shapes = _shapes(node, target)
         known = self.computed(node.target, args, kwargs, shapes)
         if known is not None:
             return self.constant(name, known)
@@ -255,9 +257,18 @@ def _value(tensor: Tensor) -> Tensor | None:
     return None if tensor.device.type == "meta" else tensor.detach()
 
 
-def _shapes(value: object) -> list[Shape]:
+def _shapes(node: fx.Node, target: str) -> list[Shape]:
+    """The shapes of the results of a call, one for each."""
+    value = node.meta.get("val")
     parts = value if isinstance(value, (tuple, list)) else [value]
-    return [tuple(int(n) for n in part.shape) for part in parts if isinstance(part, Tensor)]
+    shapes = [tuple(part.shape) for part in parts if isinstance(part, Tensor)]
+    if any(isinstance(n, torch.SymInt) for shape in shapes for n in shape):
+        raise Untraceable(
+            f"the size of what `{target}` gives depends on the numbers in a tensor; compute such places "
+            "once, in `__init__`, and keep them in a buffer",
+            _source(node),
+        )
+    return shapes
 
 
 def _keys(path: tuple[Any, ...]) -> tuple[str | int, ...]:
