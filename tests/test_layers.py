@@ -62,8 +62,9 @@ STAGES = {
         below="errors spec basis plan",
     ),
     "codegen": Stage(
-        "codegen codegen.runtime codegen.blocks codegen.writer codegen.reduce codegen.expand "
-        "codegen.variance codegen.initialise codegen.linear codegen.gauge codegen.invariant "
+        "codegen codegen.runtime codegen.blocks codegen.writer codegen.kernels codegen.kernels.ops "
+        "codegen.kernels.mean codegen.reduce codegen.expand codegen.kernels.form codegen.kernels.mix "
+        "codegen.kernels.write codegen.variance codegen.initialise codegen.linear codegen.gauge codegen.invariant "
         "codegen.alpha_raw codegen.alpha_covariant codegen.alpha codegen.network codegen.emit",
         below="errors spec alpha activations basis plan schedule",
     ),
@@ -91,8 +92,9 @@ STAGES = {
     "verify": Stage(
         "verify verify.graph verify.refused verify.atoms verify.types verify.canonical verify.references "
         "verify.parts verify.meet verify.unify verify.joint verify.facts "
-        "verify.rules verify.rules.call verify.rules.movement verify.rules.picking verify.rules.diagonals "
-        "verify.rules.indexing verify.rules.pointwise verify.rules.assembling verify.rules.joining "
+        "verify.rules verify.rules.call verify.rules.still verify.rules.movement verify.rules.picking verify.rules.diagonals "
+        "verify.rules.pointwise verify.rules.looking_up verify.rules.indexing verify.rules.assembling "
+        "verify.rules.joining "
         "verify.rules.combining verify.rules.choosing verify.rules.contracting verify.rules.reducing "
         "verify.rules.normalising verify.rules.filling verify.rules.linalg verify.rules.pooling "
         "verify.rules.recurrent verify.rules.spectra verify.rules.writing verify.rules.table "

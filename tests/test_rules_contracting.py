@@ -55,6 +55,7 @@ TYPED = [
     Case("solution", "E A", lambda t, e, a: t.call("linalg_solve.default", e, a), "[batch, l, free 4]"),
     Case("solution", "y", lambda t, y: t.call("linalg_solve.default", t.call("add.Tensor", eye(t, 2), quarter_turn(t)), quarter_turn(t)), "[turn, turn']"),
     Case("determinant", "E", lambda t, e: t.call("linalg_det.default", e), "[batch]"),
+    Case("determinant", "v 3", lambda t, v: t.call("linalg_det.default", v), "[batch]"),
     Case("determinant", "K", lambda t, k: t.call("linalg_slogdet.default", k)[1], "[batch]"),
 ]  # fmt: skip
 
@@ -84,6 +85,8 @@ REFUSED = [
     Case("function of matrix", "Q", lambda t, q: t.call("linalg_matrix_exp.default", gram(t, q)), "multiplied entry by entry"),
     Case("inverse", "A", lambda t, a: t.call("linalg_inv.default", t.call("slice.Tensor", a, 2, 0, 3)), "axes `l` and `free 3`"),
     Case("solution", "E K", lambda t, e, k: t.call("linalg_solve.default", e, t.call("transpose.int", e, 1, 2)), "multiplied entry by entry"),
+    Case("determinant", "u 2", lambda t, u: t.call("linalg_det.default", u), "varies freely"),
+    Case("determinant", "A", lambda t, a: t.call("linalg_det.default", t.call("slice.Tensor", a, 2, 0, 3)), "varies freely"),
     Case("determinant", "Q", lambda t, q: t.call("linalg_det.default", gram(t, q)), "multiplied entry by entry"),
     Case("determinant", "A", lambda t, a: t.call("linalg_det.default", t.call("einsum.default", "blx,xyz->blyz", [a, t.weight(4, 2, 2)])), "another axis of the matrices is a vector"),
 ]  # fmt: skip

@@ -14,6 +14,7 @@ spec rows {
   space x = 3 : fixed   space h = 4 : permute   space s = 4 : permute * scale   space e = 4 : permute * sign
   space o = 3 : orthogonal  space l = 3 : linear
   param A : h x    param B : h h    param S : s x    param E : e x    param O : h o    param L : h l
+  param X : x x
 }
 """)
 
@@ -103,6 +104,34 @@ def test_singular_values_forget_permutations_and_rotations() -> None:
     assert "change of basis" in refused(tape, tape.call("linalg_svdvals.default", line))
     tape, s = tape_with("S")
     assert "scale: 1 is not 0" in refused(tape, tape.call("linalg_svdvals.default", s))
+
+
+def test_vectors_of_decompositions_need_axes_on_which_nothing_acts() -> None:
+    tape, x = tape_with("X")
+    for part, size in zip(
+        tape.call("linalg_svd.default", x, False), ("free 3, free 3", "free 3", "free 3, free 3"), strict=True
+    ):
+        assert str(tape.type(part)) == f"[batch, {size}]"
+    assert holds(tape, tape.call("linalg_qr.default", x)[1]) == "[batch, free 3, free 3]"
+    tape, b = tape_with("B")
+    assert holds(tape, tape.call("linalg_svd.default", b)[1]) == "[batch, free 4]"
+    assert "up to signs" in refused(tape, tape.call("linalg_svd.default", b)[0])
+    assert "depends on their order" in refused(tape, tape.call("linalg_qr.default", b)[0])
+
+
+def test_eigenvalues_are_those_of_matrices_made_symmetric() -> None:
+    tape, b = tape_with("B")
+    turned = tape.call("mT.default", b)
+    gram, both = tape.call("matmul.default", b, turned), tape.call("add.Tensor", b, turned)
+    degrees = tape.call("diag_embed.default", tape.call("sum.dim_IntList", gram, [1]))
+    laplacian = tape.call("sub.Tensor", degrees, tape.call("div.Tensor", gram, 2.0))
+    for symmetric in (gram, both, laplacian):
+        assert holds(tape, tape.call("linalg_eigvalsh.default", symmetric)) == "[batch, free 4]"
+    assert "one triangle" in refused(tape, tape.call("linalg_eigvalsh.default", b))
+    assert "one triangle" in refused(
+        tape, tape.call("linalg_eigvalsh.default", tape.call("matmul.default", b, b))
+    )
+    assert "up to signs" in refused(tape, tape.call("linalg_eigh.default", gram)[1])
 
 
 def test_the_norm_of_a_matrix_is_that_of_its_entries_by_default() -> None:

@@ -36,6 +36,24 @@ def refused(tape: Tape, ref: Ref) -> str:
     return f"{found.refusal.reason} {found.refusal.help}"
 
 
+# --- windows, interpolation -------------------------------------------------------------------------------
+
+
+def test_windows_and_interpolation_need_an_order() -> None:
+    tape, s = tape_with("S", 6)
+    assert (
+        holds(tape, tape.call("unfold.default", s, 3, 3, 2))
+        == "[batch, s^{scale: 1}, free 3, free 2, free 3]"
+    )
+    assert (
+        holds(tape, tape.call("upsample_linear1d.default", tape.call("mean.dim", s, [2]), [9], False))
+        == "[batch, s^{scale: 1}, free 9]"
+    )
+    assert "no order" in refused(tape, tape.call("unfold.default", s, 1, 2, 1))
+    turned = tape.call("transpose.int", tape.call("mean.dim", s, [2]), 1, 2)
+    assert "no order" in refused(tape, tape.call("upsample_nearest1d.default", turned, [8]))
+
+
 # --- padding ----------------------------------------------------------------------------------------------
 
 

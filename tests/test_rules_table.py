@@ -12,13 +12,14 @@ import test_rules_movement
 import test_rules_reductions
 import torch
 
-from qecompile.verify.rules import pooling, recurrent, spectra, writing
+from qecompile.verify.rules import looking_up, pooling, recurrent, spectra, writing
 from qecompile.verify.rules.call import Rule
 from qecompile.verify.rules.table import FAMILIES, describe
 
 RULES = [rule for family in FAMILIES for rule in family.RULES]
 TABLES = (test_rules_movement, test_rules_entrywise, test_rules_contracting, test_rules_reductions)
-ELSEWHERE = {rule.name for family in (pooling, recurrent, spectra, writing) for rule in family.RULES}
+APART = (looking_up, pooling, recurrent, spectra, writing)
+ELSEWHERE = {rule.name for family in APART for rule in family.RULES}
 NEVER_REFUSE = {"same value", "unsqueeze", "permute", "repeat", "repeat interleave", "zeros", "ones", "full"}
 NEVER_TYPE = {"empty"}
 LACK_A_CASE = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
+from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Rule, as_type, rule
 from qecompile.verify.rules.pointwise import FUNCTIONS, Function, apply_function
 from qecompile.verify.types import Type
@@ -54,6 +55,8 @@ def addc(call: Call) -> Type:
 
 def any_of(call: Call, name: str) -> Type:
     """A function of several numbers of which nothing is known: all of charge 0."""
+    if name in ("bucketize", "searchsorted"):
+        return _between(call)
     given = [apply_function(as_type(v), Function(), name) for v in call.given.values() if _is_operand(v)]
     return replace(add(*[replace(t, links=(), zero=False) for t in given]), links=())
 
@@ -65,11 +68,34 @@ def _is_operand(value: object) -> bool:
 @rule(
     "any function of two",
     "remainder fmod floor_divide logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor "
-    "__and__ __or__ __xor__ copysign logaddexp xlogy heaviside",
+    "__and__ __or__ __xor__ copysign logaddexp logaddexp2 xlogy heaviside igamma igammac special_zeta "
+    "nextafter bucketize searchsorted",
 )
 def any_rule(call: Call) -> Type:
     """F(x, y): charge 0."""
     return any_of(call, call.name)
+
+
+def _between(call: Call) -> Type:
+    """Between which borders every number lies: borders that are the same for all."""
+    table = call.type("boundaries" if call.name == "bucketize" else "sorted_sequence")
+    if len(table.dims) != 1 or not table.is_invariant:
+        raise Refused("borders that depend on theta, or differ from row to row, have no rule")
+    found = apply_function(as_type(call.given["self"]), Function(), call.name)
+    return replace(found, links=(), zero=False)
+
+
+@rule("hypotenuse", "hypot")
+def hypotenuse(call: Call) -> Type:
+    """Sqrt(x^2 + y^2): one law up to signs, even, of degree 1."""
+    sizes = [apply_function(call.type(name), FUNCTIONS["abs"], "hypot") for name in ("self", "other")]
+    return extreme(*sizes, name="hypot")
+
+
+@rule("power of two", "ldexp")
+def ldexp(call: Call) -> Type:
+    """X 2^k: the law of x, and k of charge 0."""
+    return multiply(call.type(), apply_function(call.type("other"), FUNCTIONS["exp2"], "ldexp"))
 
 
 @rule("larger or smaller", "maximum minimum fmax fmin")
@@ -128,6 +154,8 @@ RULES: tuple[Rule, ...] = (
     div,
     addc,
     any_rule,
+    hypotenuse,
+    ldexp,
     maximum,
     clamp,
     atan2,

@@ -1,4 +1,4 @@
-"""Rules for entries picked by tensors of places that are known."""
+"""Rules for entries picked by tensors of places, which are known, or computed and then read from a table."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from qecompile.verify.references import with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Rule, rule
 from qecompile.verify.rules.diagonals import diagonal_type
+from qecompile.verify.rules.looking_up import looked_up
 from qecompile.verify.rules.movement import regroup_type
 from qecompile.verify.rules.picking import pick
 from qecompile.verify.types import Type
@@ -28,6 +29,8 @@ def _places(call: Call, name: str, number: int | None = None) -> Places:
 def index_select(call: Call) -> Type:
     """X[places]: places of a fixed axis."""
     if call.name == "embedding":
+        if "indices" not in call.values:
+            return looked_up(call.type("weight"), 0, call.type("indices"))
         places, shape = _places(call, "indices")
         found = pick(call.type("weight"), 0, places)
         return regroup_type(found, (*shape, *call.op.shape[len(shape) :]))
@@ -35,13 +38,15 @@ def index_select(call: Call) -> Type:
     return pick(t, d, [p % t.shape[d] for p in _places(call, "index")[0]])
 
 
-@rule("index by tensors", "index")
+@rule("index by tensors", "index _unsafe_index")
 def index(call: Call) -> Type:
     """X[places] along one fixed axis; x[range, range] is a diagonal."""
     t, given = call.type(), call.get("indices")
     if not isinstance(given, tuple):
         raise Refused("the indices are no list")
     used = [d for d, part in enumerate(given) if part is not None]
+    if len(used) == 1 and f"indices {used[0]}" not in call.values:
+        return looked_up(t, used[0], call.type(f"indices {used[0]}"))
     known = {d: _places(call, "indices", d) for d in used}
     if len(used) == 1:
         d = used[0]

@@ -123,11 +123,17 @@ def _is_turn(t: Type) -> bool:
     return len(ends) == 2 and together and all(a.kind in ("turn", "epsilon") and a.size == 2 for a in ends)
 
 
+def _keeps_volume(t: Type, atom: Atom) -> bool:
+    """Whether nothing but rotations acts on an axis."""
+    return atom.kind == "free" or t.is_uniform(atom) or (atom.kind == "vector" and atom.word == "rotate")
+
+
 @rule("determinant", "det linalg_det logdet slogdet linalg_slogdet")
 def determinant(call: Call) -> Result:
-    """Det(M A M^-1) = det A."""
+    """Det(M A M^-1) = det A, and det(A Q) = det A for rotations Q."""
     t = _matrix(call)
-    _check_endomorphism(t, call.name)
+    if not all(_keeps_volume(t, atom) for atom in _axes(t, call.name)):
+        _check_endomorphism(t, call.name)
     if t.charges:
         raise Refused("the determinant of a matrix with charges has no rule", "divide the charges out first")
     found = with_dims(t, t.dims[:-2])

@@ -63,7 +63,12 @@ def rms_norm(call: Call) -> Type:
     t = call.type("input")
     wide = len(call.ints("normalized_shape"))
     dims = range(len(t.dims) - wide, len(t.dims))
-    return _scaled(_over(t, dims, Function(None, "odd"), "rms_norm"), call, None)
+    if any(a.kind == "vector" for d in dims for a in t.dims[d]):  # sum x^2 is kept by rotations
+        size = reduce_dims(multiply(t, t), dims, keep=True)
+        scaled = multiply(t, apply_function(size, Function(None, "even"), "rms_norm"))
+    else:
+        scaled = _over(t, dims, Function(None, "odd"), "rms_norm")
+    return _scaled(scaled, call, None)
 
 
 @rule("group norm", "group_norm")

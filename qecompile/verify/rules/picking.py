@@ -24,8 +24,15 @@ WHOLE = "only a whole axis keeps its law; pool over it, or pick along a fixed ax
 def pick(t: Type, d: int, places: Sequence[int], drop: bool = False) -> Type:
     """The type of the entries at `places` along dimension `d`; with `drop`, of the only one, without it."""
     dim = t.dims[d]
-    if list(places) == list(range(t.shape[d])) and not drop:
+    n = t.shape[d]
+    if list(places) == list(range(n)) and not drop:
         return t
+    if n > 1 and len(places) % n == 0 and places:  # the whole axis several times
+        copies = uniform(len(places) // n)
+        if list(places) == [*range(n)] * copies.size:
+            return _with_dim(t, d, (copies, *dim), drop)
+        if list(places) == [k for k in range(n) for _ in range(copies.size)]:
+            return _with_dim(t, d, (*dim, copies), drop)
     if len(dim) > 1:
         try:
             return _pick_in_product(t, d, places, drop)

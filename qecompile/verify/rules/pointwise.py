@@ -44,7 +44,7 @@ class Function:
 
 ONE, HALF, NONE = Fraction(1), Fraction(1, 2), Fraction(0)
 GROUPS: tuple[tuple[str, Function], ...] = (
-    ("neg negative", Function(ONE, "odd", True)),
+    ("neg negative deg2rad rad2deg", Function(ONE, "odd", True)),
     ("abs", Function(ONE, "even", True)),
     ("relu leaky_relu", Function(ONE, None, True)),
     ("square", Function(2 * ONE, "even", True)),
@@ -52,13 +52,16 @@ GROUPS: tuple[tuple[str, Function], ...] = (
     ("rsqrt", Function(-HALF)),
     ("reciprocal", Function(-ONE, "odd")),
     ("sign sgn", Function(NONE, "odd", True)),
+    ("angle", Function(NONE, None, True)),
     ("isnan isinf isfinite logical_not", Function(NONE, "even")),
     ("sin tan tanh asin atan sinh asinh atanh erf erfinv", Function(None, "odd", True)),
     ("arcsin arctan arcsinh arctanh trunc fix round frac softshrink hardshrink", Function(None, "odd", True)),
-    ("cos cosh sinc", Function(None, "even")),
+    ("special_i1 special_bessel_j1 special_modified_bessel_i1", Function(None, "odd", True)),
+    ("cos cosh sinc i0 special_i0e special_bessel_j0 special_modified_bessel_i0", Function(None, "even")),
     ("silu gelu elu celu selu mish relu6 expm1 hardswish log1p floor ceil", Function(None, None, True)),
     ("exp exp2 log log2 log10 sigmoid softplus log_sigmoid hardsigmoid logit erfc", Function()),
-    ("acos arccos acosh signbit lgamma digamma bitwise_not isposinf isneginf", Function()),
+    ("acos arccos acosh arccosh signbit lgamma digamma bitwise_not isposinf isneginf", Function()),
+    ("special_ndtri special_erfcx special_log_ndtr", Function()),
 )
 FUNCTIONS = {name: function for names, function in GROUPS for name in names.split()}
 

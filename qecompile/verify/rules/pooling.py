@@ -10,24 +10,16 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from qecompile.verify.atoms import free
-from qecompile.verify.references import reduce_atoms, reduce_dims, with_dims
+from qecompile.verify.references import reduce_dims, with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Result, Rule, rule
 from qecompile.verify.rules.pointwise import FUNCTIONS, Function, apply_function
+from qecompile.verify.rules.still import ordered
 from qecompile.verify.types import Type
 from qecompile.verify.unify import add, multiply
 
 LARGEST = Function(Fraction(1), None, True)
 LENGTH = Function(Fraction(1), "even", True)
-
-
-def ordered(t: Type, d: int, size: int, what: str) -> Type:
-    """The type with a new fixed axis of `size` places in place of a dimension, whose order was used."""
-    for a in t.dims[d]:
-        if a.kind != "free" and not t.is_uniform(a):
-            raise Refused(f"{what} along `{a.space or a.name}`", "an axis under the group has no order")
-    reduce_atoms(t, {a.id for a in t.dims[d]}, linear=False)
-    return with_dims(t, [*t.dims[:d], (free(size),), *t.dims[d + 1 :]])
 
 
 @rule("padding", "pad constant_pad_nd")
@@ -129,4 +121,36 @@ def cosine_similarity(call: Call) -> Type:
     return multiply(reduce_dims(multiply(one, other), over), *lengths)
 
 
-RULES: tuple[Rule, ...] = (padding, average_pool, max_pool, distance, cosine_similarity)
+# --- windows ----------------------------------------------------------------------------------------------
+
+
+@rule("windows", "unfold")
+def windows(call: Call) -> Type:
+    """X[k : k + size] for every k-th place of a fixed axis, along a new one."""
+    t, d = call.type(), call.dim("dimension")
+    found = ordered(t, d, call.op.shape[d], "neighbours are put side by side")
+    return with_dims(found, [*found.dims, (free(call.op.shape[-1]),)])
+
+
+@rule(
+    "interpolation",
+    "upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_linear1d upsample_bilinear2d "
+    "upsample_bicubic2d upsample_trilinear3d",
+)
+def interpolation(call: Call) -> Type:
+    """Sums of neighbours with constant weights along the last, fixed axes."""
+    t = call.type("self" if "self" in call.given else "input")
+    for d in range(len(t.dims) - int(call.name[-2]), len(t.dims)):
+        t = ordered(t, d, call.op.shape[d], "neighbours are interpolated")
+    return t
+
+
+RULES: tuple[Rule, ...] = (
+    padding,
+    average_pool,
+    max_pool,
+    distance,
+    cosine_similarity,
+    windows,
+    interpolation,
+)

@@ -11,7 +11,7 @@ from qecompile.verify.references import with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Result, Rule, as_type, rule
 from qecompile.verify.rules.pointwise import Function, apply_function
-from qecompile.verify.rules.pooling import ordered
+from qecompile.verify.rules.still import ordered
 from qecompile.verify.types import Type
 from qecompile.verify.unify import add
 

@@ -16,6 +16,7 @@ from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Result, Rule, rule
 from qecompile.verify.rules.joining import join
 from qecompile.verify.rules.pointwise import FUNCTIONS, Function, apply_function
+from qecompile.verify.rules.still import ordered
 from qecompile.verify.types import Type
 from qecompile.verify.unify import multiply
 
@@ -180,6 +181,22 @@ def running(call: Call) -> Type:
     return ordered if call.name in ("cumsum", "diff") else apply_function(ordered, Function(), call.name)
 
 
+@rule("running extreme", "cummax cummin")
+def running_extreme(call: Call) -> Result:
+    """Max(x[1], ..., x[k]) along a fixed axis, of degree 1, and its place."""
+    t, d = call.type(), call.dim(default=-1)
+    in_order = ordered(t, d, call.op.parts[0][d], "entries before one are compared")
+    return apply_function(in_order, DEGREE_1, call.name), apply_function(in_order, NUMBERS, "a place")
+
+
+@rule("order of entries", "argsort")
+def argsort(call: Call) -> Type:
+    """Places along a fixed axis, in order of the entries there: positive charges are gone."""
+    t, d = call.type(), call.dim(default=-1)
+    in_order = ordered(t, d, call.op.shape[d], "equal entries are told apart by their places")
+    return apply_function(in_order, NUMBERS, "a place")
+
+
 RULES: tuple[Rule, ...] = (
     sum_rule,
     symmetric,
@@ -191,4 +208,6 @@ RULES: tuple[Rule, ...] = (
     quantile,
     sort,
     running,
+    running_extreme,
+    argsort,
 )

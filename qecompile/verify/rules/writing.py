@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 
-from qecompile.verify.atoms import free
 from qecompile.verify.canonical import is_loose
-from qecompile.verify.references import with_dims
+from qecompile.verify.references import reduce_dims, with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Rule, rule
 from qecompile.verify.rules.choosing import choose_by
 from qecompile.verify.rules.diagonals import diagonal_type, embed_diagonal
-from qecompile.verify.rules.movement import expand_type
+from qecompile.verify.rules.movement import expand_type, regroup_type
+from qecompile.verify.rules.still import ordered
 from qecompile.verify.types import Type
 from qecompile.verify.unify import add
 
@@ -31,7 +33,7 @@ def index_put(call: Call) -> Type:
     if len(used) == 2 and all(known[d] == (tuple(range(t.shape[d])), (t.shape[d],)) for d in used):
         return _on_diagonal(call, used[0], used[1], added)
     if len(used) == 1 and known[used[0]] is not None:
-        return _at_places(call, used[0])
+        return (_added_at if added else _at_places)(call, used[0])
     raise Refused(
         "entries are written at places that are computed, or along several axes",
         "write along one fixed axis, on a diagonal, or by `torch.where`",
@@ -77,10 +79,55 @@ def _at_places(call: Call, d: int) -> Type:
     if len(shape) != 1:
         raise Refused("places in several rows have no rule", "flatten them")
     part = expand_type(call.type("values"), (*t.shape[:d], len(places), *t.shape[d + 1 :]))
-    sides = [
-        with_dims(x, [*x.dims[:d], (free(t.shape[d]),), *x.dims[d + 1 :]]) for x in (t, part) if not x.zero
-    ]
+    sides = [ordered(x, d, t.shape[d], "places are overwritten") for x in (t, part) if not x.zero]
     return add(*sides) if sides else replace(t, zero=True)
 
 
-RULES: tuple[Rule, ...] = (index_put,)
+def _added_at(call: Call, d: int) -> Type:
+    """X with entries of y added at places along an axis; several may go to one place."""
+    places, shape = call.values[f"indices {d}"]
+    if len(shape) != 1:
+        raise Refused("places in several rows have no rule", "flatten them")
+    t = call.type()
+    part = expand_type(call.type("values"), (*t.shape[:d], len(places), *t.shape[d + 1 :]))
+    return add(t, _gathered_at(part, d, places, t.shape[d]))
+
+
+def _gathered_at(part: Type, d: int, places: Sequence[int], size: int) -> Type:
+    """The sums of the entries that go to each of `size` places of a new axis.
+
+    Along an axis under the group that is a law only if all entries go to one place, or all entries with
+    equal index in one factor of the axis do.
+    """
+    if len(set(places)) == 1:
+        one = reduce_dims(part, (d,), keep=True)
+        return ordered(one, d, size, "sums are placed")
+    if list(places) == list(range(size)):
+        return part
+    copies, rest = divmod(len(places), size)
+    if not rest and list(places) == [k for k in range(size) for _ in range(copies)]:
+        split, gone = (size, copies), d + 1
+    elif not rest and list(places) == [*range(size)] * copies:
+        split, gone = (copies, size), d
+    else:
+        return ordered(part, d, size, "entries are added at places")
+    return reduce_dims(regroup_type(part, (*part.shape[:d], *split, *part.shape[d + 1 :])), (gone,))
+
+
+@rule("sums at places", "scatter_add")
+def scatter_add(call: Call) -> Type:
+    """X[.., places[k], ..] += y[.., k, ..]: the places are known, and equal in all rows."""
+    t, part, d = call.type(), call.type("src"), call.dim()
+    places, shape = call.values.get("index", ((), ()))
+    inner = prod(shape[d + 1 :])
+    row = places[: inner * shape[d] : inner] if shape else ()
+    if not shape or any(p != row[k // inner % shape[d]] for k, p in enumerate(places)):
+        raise Refused("entries are added at places that are computed, or differ from row to row")
+    if shape != part.shape or any(
+        n != m for k, (n, m) in enumerate(zip(shape, t.shape, strict=True)) if k != d
+    ):
+        raise Refused("`scatter_add` takes a part of every axis", "give the places the shape of the tensor")
+    return add(t, _gathered_at(part, d, row, t.shape[d]))
+
+
+RULES: tuple[Rule, ...] = (index_put, scatter_add)
