@@ -4,17 +4,74 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import qecompile as qe
 from qecompile.basis import total_affine, total_dim
+from qecompile.recheck import command
 from qecompile.spec import Spec
-from qecompile.verify.certificate import make_certificate
+from qecompile.verify.certificate import make_certificate, sealed
 from qecompile.verify.obligations import TABLE, Obligation, holds
 
 Json = dict[str, Any]
+
+MLP = """
+spec mlp(hidden: int = 3) {
+  space x = 2      : fixed
+  space h = hidden : permute * scale
+  space y = 2      : fixed
+  param W : h <- x
+  param b : h
+  param V : y <- h
+  param c : y
+  metanet reader { channels 1, 4, 4  readout invariant -> 3 }
+}
+"""
+SQUARE = """
+spec square {
+  space h = 3 : permute
+  space v = 2 : linear
+  param A : [h, h]
+  param M : v <- v
+  param b : h
+  metanet field { channels 1, 3  readout equivariant }
+}
+"""
+
+
+class Case:
+    """A spec file, its emitted file and a certificate, in a folder of their own."""
+
+    def __init__(self, folder: Path, text: str, emit: bool = True) -> None:
+        self.folder, self.path = folder, folder / "it.sym"
+        self.path.write_text(text, encoding="utf-8")
+        self.spec = qe.load(self.path)
+        self.emitted = folder / "it.py" if emit else None
+        if self.emitted:
+            qe.emit(self.spec, self.emitted)
+        self.certificate = certificate_of(self.spec, self.emitted)
+
+    def arguments(self, certificate: Any) -> list[str]:
+        file = self.folder / "it.json"
+        file.write_text(certificate if isinstance(certificate, str) else sealed(certificate))
+        return [str(file), str(self.path), *([str(self.emitted)] if self.emitted else [])]
+
+    def status(self, certificate: Any = None) -> int:
+        """The exit status of the checker, for this certificate or a changed one."""
+        return command.main(self.arguments(self.certificate if certificate is None else certificate))
+
+
+def remade(case: Case, replacements: Sequence[tuple[str, str]]) -> int:
+    """The status for a changed emitted file, under a certificate with all hashes right."""
+    assert case.emitted is not None
+    source = case.emitted.read_text()
+    for old, new in replacements:
+        assert old in source, f"the emitted file has no {old!r} any more"
+        source = source.replace(old, new, 1)
+    case.emitted.write_text(source)
+    return case.status(certificate_of(case.spec, case.emitted))
 
 
 def hash_of(path: Path) -> str:

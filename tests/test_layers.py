@@ -133,7 +133,8 @@ STAGES = {
     "recheck": Stage(
         "recheck recheck.values recheck.spec recheck.elaborate recheck.nullity recheck.reading "
         "recheck.diagrams recheck.listing recheck.obligations recheck.mixing recheck.elements "
-        "recheck.orbit recheck.source recheck.emitted recheck.command recheck.__main__",
+        "recheck.orbit recheck.words recheck.source recheck.watched recheck.emitted recheck.command "
+        "recheck.__main__",
         below="",
     ),
     # beside the command: for editors
@@ -173,7 +174,9 @@ USES_TORCH = {
     "checkpoints.acting",
     "recheck.elements",
     "recheck.orbit",
+    "recheck.words",
     "recheck.source",
+    "recheck.watched",
     "recheck.emitted",
 }
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from certificates import certificate_of, hash_of, text_of
+from certificates import MLP, SQUARE, Case, certificate_of, hash_of, remade, text_of
 from hypothesis import HealthCheck, given, settings
 from strategies import specs
 from sym_examples import EXAMPLES, ROOT, SPECS
@@ -37,18 +37,6 @@ from qecompile.verify.obligations import TABLE
 GRAMMAR = ROOT / "grammars" / "sym.lark"
 quick = settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
 
-MLP = """
-spec mlp(hidden: int = 3) {
-  space x = 2      : fixed
-  space h = hidden : permute * scale
-  space y = 2      : fixed
-  param W : h <- x
-  param b : h
-  param V : y <- h
-  param c : y
-  metanet reader { channels 1, 4, 4  readout invariant -> 3 }
-}
-"""
 NESTED = """
 spec nested {
   space D = 3 : permute
@@ -73,28 +61,6 @@ def as_certified(spec: Spec) -> str:
     spaces = [{**s.model_dump(), "characters": [[c.name, c.word] for c in s.characters]} for s in spec.spaces]
     params = [{"name": p.name, "axes": [a.model_dump() for a in p.axes]} for p in spec.parameters]
     return json.dumps({"spaces": spaces, "params": params})
-
-
-class Case:
-    """A spec file, its emitted file and a certificate, in a folder of their own."""
-
-    def __init__(self, folder: Path, text: str, emit: bool = True) -> None:
-        self.folder, self.path = folder, folder / "it.sym"
-        self.path.write_text(text, encoding="utf-8")
-        self.spec = qe.load(self.path)
-        self.emitted = folder / "it.py" if emit else None
-        if self.emitted:
-            qe.emit(self.spec, self.emitted)
-        self.certificate = certificate_of(self.spec, self.emitted)
-
-    def arguments(self, certificate: Any) -> list[str]:
-        file = self.folder / "it.json"
-        file.write_text(certificate if isinstance(certificate, str) else sealed(certificate))
-        return [str(file), str(self.path), *([str(self.emitted)] if self.emitted else [])]
-
-    def status(self, certificate: Any = None) -> int:
-        """The exit status of the checker, for this certificate or a changed one."""
-        return command.main(self.arguments(self.certificate if certificate is None else certificate))
 
 
 @pytest.fixture
@@ -470,16 +436,6 @@ def test_a_used_file_is_part_of_the_spec(tmp_path: Path) -> None:
 
 # Mistakes in an emitted file, under a certificate with all hashes right: the mathematics refuses them.
 
-SQUARE = """
-spec square {
-  space h = 3 : permute
-  space v = 2 : linear
-  param A : [h, h]
-  param M : v <- v
-  param b : h
-  metanet field { channels 1, 3  readout equivariant }
-}
-"""
 NO_GRADIENT = """class _Blank(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
@@ -542,17 +498,6 @@ MLP_MUTANTS = {
     "an answer that depends on nothing": [("return self.readout(x)", "return 0 * self.readout(x)")],
     "a bias where none can be": [("W = y_h_2[..., : 2 * n]", "W = 1 + y_h_2[..., : 2 * n]")],
 }
-
-
-def remade(case: Case, replacements: list[tuple[str, str]]) -> int:
-    """The status for a changed emitted file, under a certificate with all hashes right."""
-    assert case.emitted is not None
-    source = case.emitted.read_text()
-    for old, new in replacements:
-        assert old in source, f"the emitted file has no {old!r} any more"
-        source = source.replace(old, new, 1)
-    case.emitted.write_text(source)
-    return case.status(certificate_of(case.spec, case.emitted))
 
 
 @pytest.mark.parametrize("mutant", SQUARE_MUTANTS.values(), ids=SQUARE_MUTANTS.keys())

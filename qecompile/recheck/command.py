@@ -143,11 +143,13 @@ def run_emitted(file: Emitted, spec: Elaborated) -> Iterator[str]:
     from .elements import Draws  # needs torch, as what follows does
     from .emitted import check_module
     from .source import import_source
+    from .watched import unchanged
 
     module = import_source(file.source, file.name)
-    yield "the emitted file's bytes; its source reaches for nothing but torch"
+    yield "the emitted file's bytes; its source says nothing but what computes"
     draws = Draws(spec, seed=int(hashed(file.source)[:15], 16))  # which a file cannot foresee
     try:
-        yield from check_module(module, draws, file.net, file.weights, file.codes)
+        with unchanged(module):
+            yield from check_module(module, draws, file.net, file.weights, file.codes)
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise Wrong(f"the emitted file does not run: {type(error).__name__}: {str(error)[:300]}") from None

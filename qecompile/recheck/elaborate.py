@@ -248,7 +248,7 @@ class Elaborator(Evaluator):
             for entry in statement.children[1:]:
                 match entry.data:
                     case "channels":
-                        found["channels"] = self.integer(entry.children[1], frame.scope)
+                        found["channels"] = tuple(self.integer(c, frame.scope) for c in entry.children[1:])
                     case "invariant":
                         found["outputs"] = self.integer(entry.children[1], frame.scope)
                     case "alpha" if entry.children[1] != "none":

@@ -12,6 +12,10 @@ written is trusted: it is run, in float64.
   the dimensions are those of the restricted maps.)
 * `MetaNet` is invariant, or equivariant, to 1e-5 under scales of up to a thousand; or, with an alpha-map, its
   output stays in the orbit (`orbit.py`).
+
+Each is found unchanged by every call and the same in all modes, in float32 and at the channels that the spec
+declares, and the layer is made of linear operations (`watched.py`): what is seen here is seen for all values.
+For the network, which is not linear, it is a sample.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from .mixing import Dims
 from .nullity import P, Wrong, rank
 from .orbit import affordable, one_orbit
 from .spec import MetaNet
+from .watched import Watched, check_modes
 
 MOST_NUMBERS = 1 << 24
 LARGE_BATCH = 1 << 20
@@ -51,14 +56,23 @@ def check_module(
         raise Wrong(
             "the emitted layer is too large to be run here: prove it with smaller arguments of the spec"
         )
-    layer = drawn(module.EquivariantLinear(2, 3, dtype=torch.float64), draws, codes)
-    for batch in (3, max(2, min(4096, LARGE_BATCH // entries))):  # large tensors take ways of their own
+    whole = drawn(module.EquivariantLinear(2, 3, dtype=torch.float64), draws, codes)
+    layer = Watched(whole, linear=True)
+    for batch in (2, 3, max(2, min(4096, LARGE_BATCH // entries))):  # large tensors take ways of their own
         check_affine(layer, draws, batch)
     for k in range(7):
-        check_equivariance(layer, draws, exact=k < 4)
+        check_equivariance(layer, draws, 2, exact=k < 4)
+    x = draws.inputs(2, 2, exact=False)
+    check_modes(whole, lambda m: Watched(m, linear=True)(typed(x, m)), "EquivariantLinear", near=1e-4)
+    check_widths(module, net, dims, draws, codes)
     yield "EquivariantLinear is affine, equivariant without rounding on integers, and to 1e-6 elsewhere"
     yield from check_weights(module, dims, draws, codes)
     yield check_network(module.MetaNet(dtype=torch.float64), net, draws)
+
+
+def typed(x: Features, module: nn.Module) -> Features:
+    """Inputs of the dtype of a module."""
+    return {k: t.to(next(module.parameters()).dtype) for k, t in x.items()}
 
 
 def drawn(module: nn.Module, draws: Draws, codes: Mapping[str, tuple[str, int]]) -> nn.Module:
@@ -71,7 +85,7 @@ def drawn(module: nn.Module, draws: Draws, codes: Mapping[str, tuple[str, int]])
     return module
 
 
-def check_affine(layer: nn.Module, draws: Draws, batch: int) -> None:
+def check_affine(layer: Watched, draws: Draws, batch: int) -> None:
     """Refuse a layer that is not affine in its input, or that lets entries of a batch meet."""
     x, y = (draws.inputs(batch, 2, exact=True) for _ in range(2))
     both, zero = {k: x[k] + y[k] for k in x}, {k: torch.zeros_like(x[k]) for k in x}
@@ -86,11 +100,47 @@ def check_affine(layer: nn.Module, draws: Draws, batch: int) -> None:
         one = layer({k: v[b : b + 1] for k, v in x.items()})  # with gradients: that is another way too
         if not all(torch.equal(fx[k][b : b + 1], one[k]) for k in x):
             raise Wrong("the layer lets entries of a batch meet, or depends on its size")
+    leaves = {k: t.clone().requires_grad_() for k, t in x.items()}
+    dual = {k: draws.integers(-3, 3, *t.shape) for k, t in fx.items()}
+    slopes = torch.autograd.grad([layer(leaves)[k] for k in dual], list(leaves.values()), list(dual.values()))
+    slopes_by = dict(zip(x, slopes, strict=True))
+    for k in x:  # a derivative of an affine map is a difference
+        along = {n: y[n] if n == k else torch.zeros_like(y[n]) for n in x}
+        with torch.no_grad():
+            gained = layer(along)
+        gain = sum(((gained[n] - f0[n]) * dual[n]).sum() for n in dual)
+        size = sum(((gained[n] - f0[n]) * dual[n]).abs().sum() for n in dual)
+        if abs(float((slopes_by[k] * y[k]).sum() - gain)) > 1e-9 * float(size):
+            raise Wrong(f"the gradients of the layer by {k} are not those of its values")
 
 
-def check_equivariance(layer: nn.Module, draws: Draws, exact: bool) -> None:
+def check_widths(
+    module: Any, net: MetaNet, dims: Dims | None, draws: Draws, codes: Mapping[str, tuple[str, int]]
+) -> None:
+    """Refuse a layer that is another one at the channels of the network: other laws, or other weights."""
+    ends = (*net.channels, *(() if net.outputs else (1,)))
+    entries = sum(math.prod(draws.spec.shape(name)) for name in draws.spec.params)
+    for a, b in sorted({(2, 3), *zip(net.channels, ends[1:], strict=False)}):
+        if dims is not None and not codes:
+            linear = sum(n for (source, _), n in dims.items() if source is not None)
+            bias = sum(dims.values()) - linear
+            weights = sum(p.numel() for p in module.EquivariantLinear(a, b, device="meta").parameters())
+            if weights != a * b * linear + b * bias:
+                raise Wrong(f"from {a} to {b} channels the layer has {weights} weights, not as many per pair")
+        if entries * max(a, b) <= MOST_NUMBERS // 16:
+            layer = drawn(module.EquivariantLinear(a, b, dtype=torch.float64), draws, codes)
+            check_equivariance(Watched(layer, linear=True), draws, a, exact=True)
+            y = layer(draws.inputs(2, a, exact=False))
+            weights = [p for name, p in layer.named_parameters() if not name.startswith(CODES)]
+            total = torch.stack([(t * draws.normal(*t.shape)).sum() for t in y.values()]).sum()
+            slopes = torch.autograd.grad(total, weights, allow_unused=True, materialize_grads=True)
+            if dead := sum(int((slope == 0).sum()) for slope in slopes):
+                raise Wrong(f"{dead} weights of the layer are dead from {a} to {b} channels")
+
+
+def check_equivariance(layer: Watched, draws: Draws, channels: int, exact: bool) -> None:
     """Refuse a layer for which f(g.x) is not g.f(x)."""
-    g, x = draws.element(exact), draws.inputs(2, 2, exact=exact)
+    g, x = draws.element(exact), draws.inputs(2, channels, exact=exact)
     with torch.no_grad():
         moved, expected = layer(draws.act(g, x, channels=True)), draws.act(g, layer(x), channels=True)
     for k, t in expected.items():
@@ -108,8 +158,9 @@ def check_weights(
     module: Any, dims: Dims | None, draws: Draws, codes: Mapping[str, tuple[str, int]]
 ) -> Iterator[str]:
     """Refuse weights that are too many, too few, dead or dependent."""
-    layer = drawn(module.EquivariantLinear(1, 1, dtype=torch.float64), draws, codes)
-    weights = [p for name, p in layer.named_parameters() if not (codes and name.startswith(CODES))]
+    whole = drawn(module.EquivariantLinear(1, 1, dtype=torch.float64), draws, codes)
+    layer = Watched(whole, linear=True)
+    weights = [p for name, p in whole.named_parameters() if not (codes and name.startswith(CODES))]
 
     def value(x: Features, r: Features) -> Tensor:
         y = layer(x)
@@ -159,9 +210,6 @@ def check_weights(
         if has != needs:
             source = "the bias" if k < len(names) else names[k // len(names) - 1]
             raise Wrong(f"from {source} to {names[k % len(names)]} the layer has {has} weights, not {needs}")
-    more = module.EquivariantLinear(2, 3).parameters() if not codes else ()
-    if more and sum(p.numel() for p in more) != 6 * sum(found) - 3 * sum(found[: len(names)]):
-        raise Wrong("a layer of more channels has not as many weights for every pair of channels")
     yield f"{sum(found)} weights, as many for every pair as there are maps; none is dead, no two do the same"
     count = min(max(found), MOST_PROBES, MOST_WORK // (len(pair) + sum(v.numel() for v in x.values()))) + 2
     rows = np.array([probe(exact=True).numpy() for _ in range(count)])
@@ -195,19 +243,21 @@ def check_rank(probes: Any, pair: Any, found: Sequence[int]) -> str:
 # The network
 
 
-def check_network(network: nn.Module, net: MetaNet, draws: Draws) -> str:
+def check_network(whole: nn.Module, net: MetaNet, draws: Draws) -> str:
     """Refuse a network that does not keep its law."""
-    channels = () if net.channels == 1 else (net.channels,)
+    channels = () if net.channels[0] == 1 else net.channels[:1]
     theta = draws.inputs(3, *channels, exact=False)
+    network = Watched(whole)
     with torch.no_grad():
-        for p in network.parameters():
+        for p in whole.parameters():
             p.copy_(draws.normal(*p.shape) / max(1, *p.shape[:1]) ** 0.5)
+        check_modes(whole, lambda m: by_name(Watched(m)(typed(theta, m))), "MetaNet", near=1e-2)
         before = network(theta)
         check_output(before, net)
         for b in range(3):
             alone = network({k: t[b : b + 1] for k, t in theta.items()})
-            whole, part = (list(y.values()) if isinstance(y, dict) else [y] for y in (before, alone))
-            if worst(part, [t[b : b + 1] for t in whole]) > 1e-5:
+            together, part = (list(by_name(y).values()) for y in (before, alone))
+            if worst(part, [t[b : b + 1] for t in together]) > 1e-5:
                 raise Wrong("the network lets entries of a batch meet")
         if isinstance(before, dict) and net.alpha not in (None, "covariant"):
             return check_orbits(network, theta, before, draws, channels=bool(channels))
@@ -225,6 +275,11 @@ def check_network(network: nn.Module, net: MetaNet, draws: Draws) -> str:
     return f"MetaNet is {law} to 1e-5 in float64, under scales of up to a thousand"
 
 
+def by_name(y: Tensor | Features) -> Features:
+    """Outputs by name, of which a readout to numbers has one."""
+    return {"": y} if isinstance(y, Tensor) else y
+
+
 def check_output(found: Any, net: MetaNet) -> None:
     """Refuse an output of another form than the readout declares, or of no use."""
     if isinstance(found, dict) != (net.outputs is None):
@@ -236,7 +291,7 @@ def check_output(found: Any, net: MetaNet) -> None:
             raise Wrong("the network gives one answer to different weights")
 
 
-def check_orbits(network: nn.Module, theta: Features, before: Features, draws: Draws, channels: bool) -> str:
+def check_orbits(network: Watched, theta: Features, before: Features, draws: Draws, channels: bool) -> str:
     """Refuse a quasi-equivariant network whose output leaves its orbit."""
     if not affordable(draws, sum(t[0].numel() for t in before.values())):
         return (

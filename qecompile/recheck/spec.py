@@ -40,7 +40,7 @@ class Axis:
 class MetaNet:
     """What a `metanet` block says of the module: what it gives, and what restricts or follows its layers."""
 
-    channels: int = 1
+    channels: tuple[int, ...] = (1, 16, 16)
     outputs: int | None = None
     alpha: str | None = None
     mixes: Mapping[str, tuple[str, int]] = field(default_factory=dict)
