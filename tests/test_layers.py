@@ -91,10 +91,10 @@ STAGES = {
     # module, Spec -> proof
     "verify": Stage(
         "verify verify.graph verify.refused verify.atoms verify.types verify.canonical verify.references "
-        "verify.parts verify.meet verify.unify verify.joint verify.facts "
-        "verify.rules verify.rules.call verify.rules.still verify.rules.movement verify.rules.picking verify.rules.diagonals "
-        "verify.rules.pointwise verify.rules.looking_up verify.rules.indexing verify.rules.assembling "
-        "verify.rules.joining "
+        "verify.parts verify.meet verify.summands verify.unify verify.joint verify.facts "
+        "verify.rules verify.rules.call verify.rules.still verify.rules.movement verify.rules.picking "
+        "verify.rules.diagonals verify.rules.pointwise verify.rules.looking_up verify.rules.indexing "
+        "verify.rules.assembling verify.rules.joining "
         "verify.rules.combining verify.rules.choosing verify.rules.contracting verify.rules.reducing "
         "verify.rules.normalising verify.rules.filling verify.rules.linalg verify.rules.pooling "
         "verify.rules.recurrent verify.rules.spectra verify.rules.writing verify.rules.table "

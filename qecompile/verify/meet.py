@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from qecompile.verify.atoms import Atom, Kind, fresh
+from qecompile.verify.atoms import Atom, Kind, Owner, fresh
 from qecompile.verify.parts import is_constant, refined
 from qecompile.verify.refused import Refused
 
@@ -73,7 +73,7 @@ def meet(
     for column, n in size.items():
         here = [s for s in sure if s.column == column]
         if here:
-            found[column] = replace(_agree(here, alive, mode), id=column)
+            found[column] = replace(_agree(_led_together(here, links), alive, mode), id=column)
         else:
             kind, group = joined.get(column, ("equal", fresh()))
             found[column] = Atom(column, kind, n, group=group)
@@ -160,6 +160,23 @@ def _joint_kind(
         return "epsilon"
     in_plane = kinds <= set(IN_PLANE) and len(columns) == 2 and all(sizes[c] == 2 for c in columns)
     return "turn" if in_plane else "free"
+
+
+def _led_together(seats: list[Seat], links: Sequence[tuple[frozenset[int], ...]]) -> list[Seat]:
+    """The atoms of a column with one owner, where links allow it.
+
+    A value that is 0 unless i = j takes the matrix of copy i as well as that of copy j: with the diagonal of
+    X[i, p, j, q] written anew, q belongs to i or to j.
+    """
+
+    def known_as(s: Seat) -> set[Owner]:
+        return {s.atom.owner}.union(*(link for link in links[s.operand] if s.atom.owner in link))
+
+    common = set.intersection(*map(known_as, seats))
+    if len({s.atom.owner for s in seats}) == 1 or not common:
+        return seats
+    owner = min(o for o in common if isinstance(o, int))
+    return [replace(s, atom=replace(s.atom, owner=owner)) for s in seats]
 
 
 # --- one column -------------------------------------------------------------------------------------------

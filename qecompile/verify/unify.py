@@ -9,11 +9,10 @@ obeys it too.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
 from math import prod
 
-from qecompile.verify.atoms import Atom, Charge, Owner, free, fresh, show_law, uniform
+from qecompile.verify.atoms import Atom, Owner, free, fresh, uniform
 from qecompile.verify.canonical import add_up, is_loose, merge_links
 from qecompile.verify.meet import Mode, Seat, meet
 from qecompile.verify.references import (
@@ -25,6 +24,7 @@ from qecompile.verify.references import (
     with_dims,
 )
 from qecompile.verify.refused import Refused
+from qecompile.verify.summands import common_law
 from qecompile.verify.types import Type
 
 Label = str | int
@@ -81,6 +81,8 @@ class Merged:
 
 def merge(operands: Sequence[Operand], mode: Mode) -> Merged:
     """One type over all labels."""
+    if mode == "sum":
+        operands = _with_identities(operands)
     columns = {
         label: _line_up(
             [
@@ -122,10 +124,49 @@ def merge(operands: Sequence[Operand], mode: Mode) -> Merged:
         common = _at_one_place(merge_links([link for some in links for link in some], linkable), standing)
         law = add_up([c for some in charges for c in some], common, order)
     else:
-        law = _common_law([(charges[k], merge_links(links[k], set(order))) for k in alive], order)
-        common = _common_links([links[k] for k in alive])
+        law, common = common_law([(charges[k], merge_links(links[k], set(order))) for k in alive], order)
     zero = not alive or (mode == "product" and any(t.zero for t, _ in operands))
     return Merged(Type(tuple(axes.values()), law, common, tuple(guards), zero), axes, tuple(names))
+
+
+def _with_identities(operands: Sequence[Operand]) -> list[Operand]:
+    """Summands without the vector axes of size 1 that others have: for them 1 is the identity matrix."""
+    vectors = {
+        label: dim[0]
+        for t, given in operands
+        for label, dim in zip(given, t.dims, strict=True)
+        if len(dim) == 1 and dim[0].kind == "vector" and dim[0].size == 1
+    }
+    return [(t, given) if t.zero else _with_identity(t, given, vectors) for t, given in operands]
+
+
+def _with_identity(t: Type, given: Sequence[Label], vectors: Mapping[Label, Atom]) -> Operand:
+    """One summand with axes of an identity matrix for each pair of dual vector axes that it lacks."""
+    has = {label for label, dim in zip(given, t.dims, strict=True) if dim}
+    lacks = [label for label in vectors if label not in has]
+    placed: dict[Label, Atom] = {}
+    links = []
+    while lacks:
+        one = lacks.pop(0)
+        partner = next((o for o in lacks if _are_dual(vectors[one], vectors[o])), None)
+        if partner is None:
+            continue
+        lacks.remove(partner)
+        a, group = uniform(1), fresh()
+        pair = [replace(a, id=fresh(), group=group) for _ in range(2)]
+        placed |= {one: pair[0], partner: pair[1]}
+        links.append(frozenset(atom.id for atom in pair))
+    if not placed:
+        return t, given
+    labels = [*given, *(label for label in placed if label not in given)]
+    dims = [*t.dims, *(() for _ in labels[len(t.dims) :])]
+    filled = tuple((placed[x],) if x in placed else dim for x, dim in zip(labels, dims, strict=True))
+    return replace(t, dims=filled, links=(*t.links, *links)), labels
+
+
+def _are_dual(a: Atom, b: Atom) -> bool:
+    same = (a.space, a.owner, a.frame) == (b.space, b.owner, b.frame)
+    return same and (a.word != "linear" or a.dual != b.dual)
 
 
 # --- lining up --------------------------------------------------------------------------------------------
@@ -187,26 +228,6 @@ def _product(atoms: Iterable[Atom]) -> str:
     return "(" + " ".join(a.name for a in atoms) + ")"
 
 
-# --- one law ----------------------------------------------------------------------------------------------
-
-
-def _common_law(
-    laws: list[tuple[tuple[Charge, ...], tuple[frozenset[int], ...]]], order: list[int]
-) -> tuple[Charge, ...]:
-    """The charges that all summands have, up to what their links make equal."""
-    if not laws:
-        return ()
-    wanted, _ = min(laws, key=lambda law: sum(map(len, law[1])))
-    for found, links in laws:
-        if add_up(found, links, order) != add_up(wanted, links, order):
-            one, other = (show_law(add_up(c, links, order)) for c in (wanted, found))
-            raise Refused(
-                f"the values change by different factors: {one} and {other}",
-                "add only what has equal charges; multiply or divide by a tensor to change a charge",
-            )
-    return wanted
-
-
 def _at_one_place(
     links: Iterable[frozenset[int]], standing: Mapping[int, Atom]
 ) -> tuple[frozenset[int], ...]:
@@ -218,11 +239,3 @@ def _at_one_place(
             key = (atom.space, atom.owner, atom.places or tuple(range(atom.size))) if atom.space else ()
             parts.setdefault((k, key), set()).add(a)
     return tuple(frozenset(part) for part in parts.values() if len(part) > 1)
-
-
-def _common_links(links: list[tuple[frozenset[int], ...]]) -> tuple[frozenset[int], ...]:
-    """What is linked in all summands."""
-    if not links:
-        return ()
-    pairs = [{frozenset(p) for link in some for p in combinations(sorted(link), 2)} for some in links]
-    return tuple(set.intersection(*pairs))

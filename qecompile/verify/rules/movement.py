@@ -38,9 +38,7 @@ def regroup(call: Call) -> Type:
 
 def regroup_type(t: Type, shape: tuple[int, ...]) -> Type:
     """The type of a value reshaped to `shape`."""
-    rest = [a for dim in t.dims for a in dim]
-    if any(a.size == 1 for a in rest):
-        raise Refused("a tensor with a vector axis of size 1 is reshaped", "use `unsqueeze` and `squeeze`")
+    rest = [a for dim in t.dims for a in dim if a.size > 1]
     dims: list[list[Atom]] = []
     for size in shape:
         dim: list[Atom] = []
@@ -58,7 +56,55 @@ def regroup_type(t: Type, shape: tuple[int, ...]) -> Type:
                 )
             dim.append(first)
         dims.append(dim)
+    for atom, d, k in reversed(_places_of_ones(t, shape, dims)):
+        dims[d].insert(k, atom)
     return with_dims(t, dims)
+
+
+def _places_of_ones(t: Type, shape: tuple[int, ...], dims: list[list[Atom]]) -> list[tuple[Atom, int, int]]:
+    """Where vector axes of size 1 go in a new shape: the dimension, and the place among its atoms.
+
+    Their group multiplies by one number, wherever they stand; so any place is right, and the one is taken
+    that keeps their order among axes of size 1. The larger atoms before them are told by the product of
+    their sizes.
+    """
+    before: dict[int, list[Atom | None]] = {}  # what has size 1, by the size of all before it
+    size = 1
+    for dim in t.dims:
+        for atom in dim or (None,):
+            if atom is None or atom.size == 1:
+                before.setdefault(size, []).append(atom)
+            else:
+                size *= atom.size
+    found = []
+    for start, ones in before.items():
+        if any(ones):
+            room = _room_at(start, shape, dims)
+            while len(ones) > len(room) and None in ones:
+                del ones[-1 - ones[::-1].index(None)]
+            last = room[-1:] * (len(ones) - len(room))  # several may share a place
+            found += [(a, *at) for a, at in zip(ones, [*room, *last], strict=False) if a is not None]
+    return found
+
+
+def _room_at(start: int, shape: tuple[int, ...], dims: list[list[Atom]]) -> list[tuple[int, int]]:
+    """Dimensions of size 1 behind that many entries, or else a place between larger atoms."""
+    ones, between = [], []
+    size = 1
+    for d, dim in enumerate(dims):
+        if size == start and shape[d] == 1:
+            ones.append((d, 0))
+        for k, atom in enumerate(dim):
+            if size == start:
+                between.append((d, k))
+            size *= atom.size
+        if size == start and dim:
+            between.insert(0, (d, len(dim)))
+    if not ones and not between:
+        raise Refused(
+            "a vector axis of size 1 has no place in the new shape", "use `unsqueeze` and `squeeze`"
+        )
+    return ones or between[:1]
 
 
 @rule("unsqueeze", "unsqueeze")
