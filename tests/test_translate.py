@@ -123,6 +123,19 @@ def test_a_low_rank_context_replaces_few_maps_on_small_spaces() -> None:
             count_weights(wrong, layer)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "space a = 3 : sign  param P : [a^0, a^2]  param Q : [a*, a^-1]  param R : [a^0]",
+        "space a = 2 : sign { space y = 3 : fixed }  param P : [a, y, a*, a^0]  param Q : [a, a, y]",
+    ],
+)
+@pytest.mark.parametrize("options", ["context lowrank(2)", ""])
+def test_weights_are_counted_where_signs_keep_places_apart(text: str, options: str) -> None:
+    spec = parse(f"spec s {{ {text}  metanet m {{ channels 1, 3  readout equivariant  {options} }} }}")
+    count_weights(expected_weights(spec, mixing(spec)), module_of(spec).EquivariantLinear)
+
+
 def test_a_low_rank_context_leaves_numbers_that_have_a_charge() -> None:
     spec = parse(
         "spec s { space v = 2 : orthogonal * dilate  param P : [v, v]  param q : []  param r : []"

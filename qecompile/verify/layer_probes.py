@@ -128,7 +128,7 @@ class _Counter:
                 roots = [root for root, _ in under]
                 name = tuple((r, part) for r, (part, _) in zip(roots, parts, strict=True) if part)
                 read[name] = prod(n for _, n in parts)
-        return sum(read.values())
+        return min(sum(read.values()), self.maps(None, source))
 
     def _pairs(self, target: str | None, source: str | None) -> dict[str, Maps]:
         """By root, the maps between the halves of two parameters."""
@@ -155,7 +155,8 @@ def _count_maps(target: Half | None, source: Half | None) -> Maps:
     counts: dict[Part, int] = {}
     for d in of_source:
         counts[_part(d, 0)] = counts.get(_part(d, 0), 0) + d.count
-    read = {_part(d, first): counts[_part(d, first)] for d in apart}
+    # A part that is no diagram of the source alone stands beside a target with other places than its own.
+    read = {_part(d, first): counts.get(_part(d, first), d.count) for d in apart}
     return Maps(sum(d.count for d in found), sum(d.count for d in apart), tuple(sorted(read.items())))
 
 

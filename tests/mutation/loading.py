@@ -101,8 +101,14 @@ def parts_of(module: ModuleType, ins: int, outs: int) -> Iterator[Part]:
         arguments = made.get(name, () if name == "MetaNet" else _arguments(value, ins))
         part = _Function(value) if name == "activate" else value(*arguments)
         shown = f"{name}({', '.join(map(str, arguments))})"
-        channels = None if name == "MetaNet" else ins
+        channels = ins if name != "MetaNet" else _network_channels(part)
         yield Part(shown, name, draw_weights(part.double()), channels, module.SHAPES)
+
+
+def _network_channels(network: nn.Module) -> int | None:
+    """The channels of a network's inputs; one is no axis."""
+    first = next(m.in_channels for m in network.modules() if hasattr(m, "in_channels"))
+    return None if first == 1 else first
 
 
 def _arguments(cls: type, channels: int) -> tuple[int, ...]:
