@@ -99,7 +99,7 @@ STAGES = {
         "verify.rules.normalising verify.rules.filling verify.rules.linalg verify.rules.pooling "
         "verify.rules.recurrent verify.rules.spectra verify.rules.writing verify.rules.table "
         "verify.laws verify.steps verify.raw verify.intervals verify.raw_matrices verify.raw_results "
-        "verify.cocycle verify.orbit_claim verify.judge verify.infer "
+        "verify.cocycle verify.logs verify.mirrors verify.hints verify.orbit_claim verify.judge verify.infer "
         "verify.export verify.trace verify.claims verify.sample verify.running verify.equivariance "
         "verify.network",
         below="errors spec groups basis",

@@ -9,7 +9,7 @@ output, unless it acts as an element of the group (`cocycle.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -19,8 +19,10 @@ from qecompile.verify.canonical import weight_type
 from qecompile.verify.cocycle import apply_raw
 from qecompile.verify.facts import constant_type
 from qecompile.verify.graph import Graph, Op, Ref
+from qecompile.verify.hints import Hint, hints, settled, with_hint
 from qecompile.verify.judge import judge
 from qecompile.verify.laws import tensor_type
+from qecompile.verify.mirrors import Mirrors
 from qecompile.verify.raw import Raw, new_raw
 from qecompile.verify.raw_results import raw_parts, raw_result, refused_result
 from qecompile.verify.refused import Refused
@@ -68,26 +70,34 @@ class _Engine:
         self.made: dict[object, str] = {}
         self.calls: dict[str, Call] = {}
         self.steps: list[Step] = []
+        self.ops: dict[str, Op] = {}
+        self.mirrors = Mirrors(self.values, self.ops, self.made, self.key, self.arguments)
 
     def type_op(self, op: Op) -> None:
         """Give the result of one operation its value and its number."""
-        key = op.target, self.numbered(op.args), self.numbered(tuple(sorted(op.kwargs.items())))
-        number = self.numbers[op.name] = self.made.setdefault(repr(key), op.name)
+        number = self.numbers[op.name] = self.made.setdefault(self.key(op), op.name)
+        self.ops.setdefault(number, op)
         if base_name(op.target) == "getitem":
             self.values[op.name] = self.part(op)
             return
         call = self.calls[op.name] = self.call(op)
         read = {n: v for n, v in call.given.items() if not (n == "self" and call.name in BLIND)}
         raw = next((v for v in _flat(read) if isinstance(v, Raw)), None)
+        known = hints(call, self.mirrors) if raw is not None else ()
+        value: Value
         try:
-            if raw is not None:
+            if (typed := settled(known)) is not None:
+                value, rule = typed, "hint"
+            elif raw is not None:
                 value, rule = self.from_raw(call, raw, number)
             else:
                 value, rule = self.by_rule(call, number)
         except Refused as mistake:
             rule = "alpha" if raw is not None else RULES[call.name].name
             value = self.lost(call, self.refusal(op, rule, mistake), number)
-        self.values[op.name] = value
+            known = known or hints(call, self.mirrors)
+        self.values[op.name] = _informed(op, value, known)
+        value = self.values[op.name]
         shown = [str(v) for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, Type)]
         if shown:
             self.steps.append(Step(op.name, op.target, rule, "; ".join(shown), op.source))
@@ -185,11 +195,22 @@ class _Engine:
             return self.values[value.name]
         return tuple(map(self.resolved, value)) if isinstance(value, tuple) else value
 
-    def numbered(self, value: object) -> object:
+    def key(self, op: Op, images: Mapping[str, str] | None = None) -> object:
+        """Equal for operations that make equal values; with `images`, other values for its arguments."""
+        kwargs = tuple(sorted(op.kwargs.items()))
+        return repr((op.target, self.numbered(op.args, images), self.numbered(kwargs, images)))
+
+    def arguments(self, op: Op) -> tuple[str, ...]:
+        """The numbers of the values that an operation takes, each once."""
+        given = (self.numbers[ref.name] for _, ref in _refs({"": op.args, **op.kwargs}))
+        return tuple(dict.fromkeys(given))
+
+    def numbered(self, value: object, images: Mapping[str, str] | None = None) -> object:
         """The same with value numbers for refs."""
         if isinstance(value, Ref):
-            return "%", self.numbers[value.name]
-        return tuple(map(self.numbered, value)) if isinstance(value, tuple) else value
+            number = self.numbers[value.name]
+            return "%", (images or {}).get(number, number)
+        return tuple(self.numbered(part, images) for part in value) if isinstance(value, tuple) else value
 
     # --- refusals -----------------------------------------------------------------------------------------
 
@@ -247,6 +268,16 @@ def _is_identity(t: Tensor) -> bool:
     if t.dim() != 2 or t.shape[0] != t.shape[1]:
         return False
     return torch.equal(t, torch.eye(t.shape[0], dtype=t.dtype, device=t.device))
+
+
+def _informed(op: Op, value: Value, known: Sequence[Hint]) -> Value:
+    """Raw values with what is known of them besides."""
+    if isinstance(value, tuple):
+        return tuple(map(with_hint, value, known)) if len(known) == len(value) else value
+    found = with_hint(value, known[0]) if len(known) == 1 else value
+    if isinstance(found, Type):
+        _check_shape(op, found, op.shape)
+    return found
 
 
 def _check_shape(op: Op, t: Type, shape: tuple[int, ...]) -> None:

@@ -50,6 +50,8 @@ class Raw:
         matrix: what is known of it as a matrix.
         test: the type of whether it is 0, with vector axes that are still to be reduced. A vector is 0
             whatever its basis, so that the largest size of its entries has no law, and whether it is 0 has.
+        log: the type of exp of it, if it is a logarithm (`logs.py`).
+        plain: its type where no sign is changed (`mirrors.py`).
     """
 
     refusal: Refusal
@@ -60,6 +62,8 @@ class Raw:
     power: Fraction = Fraction(1)
     matrix: Matrix | None = None
     test: Type | None = None
+    log: Type | None = None
+    plain: Type | None = None
 
     @property
     def positive(self) -> bool:

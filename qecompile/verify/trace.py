@@ -81,6 +81,7 @@ class _Reader:
     ) -> None:
         self.program, self.examples = program, examples
         self.captured = {place_of(p) for p in captured}
+        self.once: dict[tuple[object, ...], str] = {}  # captured weights, which torch lifts at every use
         self.inputs: list[Input] = []
         self.parameters: dict[str, Shape] = {}
         self.buffers: dict[str, Tensor | None] = {}
@@ -137,7 +138,9 @@ class _Reader:
             elif _value(found) is None:
                 raise Untraceable(f"the module uses a tensor `{_inner(target)}` without a value: register it")
             elif place_of(found) in self.captured:  # torch sees a constant in a weight that is not registered
-                self.parameters[name], self.labels[name] = tuple(found.shape), _inner(target)
+                first = self.once.setdefault((*place_of(found), found.stride()), name)
+                values[-1] = Ref(first)
+                self.parameters[first], self.labels[first] = tuple(found.shape), _inner(target)
             else:
                 self.constants[name] = found.detach()
         return values

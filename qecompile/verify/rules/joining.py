@@ -54,7 +54,8 @@ def join(types: Sequence[Type], d: int) -> Type:
         for t, parts in zip(types, cut, strict=True)
     ]
     total = sum(prod(a.size for a in lead) for lead, _ in cut)
-    if anchored := _places(types, [rest for _, rest in cut]):
+    anchored = _places(types, [rest for _, rest in cut])
+    if len({a.places or tuple(range(a.size)) for a in anchored}) > 1:
         return _join_places(types, d, anchored)
     operands = []
     for k, (t, (lead, rest)) in enumerate(zip(types, cut, strict=True)):
