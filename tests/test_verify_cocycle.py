@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 import qecompile as qe
+from qecompile.codegen.emit import emit_source
 from qecompile.verify.equivariance import check_module
 
 MLP = qe.parse("""
@@ -230,3 +232,52 @@ def cayley(g: Tensor) -> Tensor:
 def test_rotations_are_moved_by_rotations(make: Callable[[Tensor], Tensor], ok: bool) -> None:
     verdict = judged(TURNS, Turn(make))
     assert verdict.ok == ok, verdict.refusal
+
+
+# --- matrices of every channel, in emitted networks ------------------------------------------------------
+
+ROWS = """
+spec rows {{
+  space d = 2 : {word}
+  space h = 3 : permute
+  param M : d <- h
+  param v : d
+  param K : h <- d
+  metanet m {{ channels 1, 3  alpha independent(epsilon = 0.2)  readout invariant -> 2 }}
+}}
+"""
+
+
+@pytest.mark.parametrize("word", ["linear", "rotate", "orthogonal", "rotate * dilate"])
+def test_invariants_of_channels_moved_apart_by_matrices_are_proved(word: str) -> None:
+    """Rows of several tensors stand side by side, each with all channels; each channel has a matrix."""
+    spec = qe.parse(ROWS.format(word=word))
+    verdict = check_module(spec, qe.build(spec).MetaNet(), search=False)
+    assert verdict.ok, verdict.refusal
+    assert verdict.claim == "invariant"
+
+
+SPLIT = "x_d.unflatten(-1, (2, self.channels))"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        (SPLIT, "x_d.unflatten(-1, (self.channels, 2)).mT", "would hold a part of"),
+        (SPLIT, f"({SPLIT} @ torch.ones(self.channels, self.channels))", "another matrix for each index"),
+        ("torch.cat((M_by_d, v), dim=-1)", "torch.cat((M_by_d, v.flip(-1)), dim=-1)", "comes twice"),
+        ("torch.cat((M_by_d, v), dim=-1)", "torch.cat((M_by_d, v.roll(1, -1)), dim=-1)", "comes twice"),
+    ],
+    ids=["channels and rows change places", "mixed", "channels reversed", "channels shifted"],
+)
+def test_invariants_that_mix_channels_moved_apart_by_matrices_are_refused(
+    old: str, new: str, why: str
+) -> None:
+    spec = qe.parse(ROWS.format(word="orthogonal").replace("  param K : h <- d\n", ""))
+    source = emit_source(spec)
+    assert old in source
+    module = ModuleType("mutant")
+    exec(compile(source.replace(old, new, 1), "mutant", "exec"), module.__dict__)
+    verdict = check_module(spec, module.MetaNet(), search=False)
+    assert not verdict.ok
+    assert why in str(verdict.refusal)

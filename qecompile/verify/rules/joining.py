@@ -55,7 +55,9 @@ def join(types: Sequence[Type], d: int) -> Type:
     ]
     total = sum(prod(a.size for a in lead) for lead, _ in cut)
     anchored = _places(types, [rest for _, rest in cut])
-    if len({a.places or tuple(range(a.size)) for a in anchored}) > 1:
+    if len({a.places or tuple(range(a.size)) for a in anchored}) > 1:  # else all, one behind the other
+        if any(prod(a.size for a in lead) > 1 for lead, _ in cut):
+            raise Refused("a place of a fixed axis comes twice", "repeat values only where nothing acts")
         return _join_places(types, d, anchored)
     operands = []
     for k, (t, (lead, rest)) in enumerate(zip(types, cut, strict=True)):
