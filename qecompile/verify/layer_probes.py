@@ -6,9 +6,8 @@ Takes the class `EquivariantLinear` of a module, gives figures or says what is w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from math import prod
 from typing import NamedTuple
 
@@ -84,19 +83,14 @@ def expected_weights(spec: Spec, mixing: Mixing) -> Expected:
     if mixing.context is None or mixing.context >= min(rows, bias):
         return Expected(linear, bias)
     apart = sum(count.maps_apart(q, p) for q in names for p in names)
-    rows = sum(count.read_apart(names, p) for p in names)
     return Expected(linear - apart, bias, (mixing.context, rows, bias))
 
 
-Part = tuple[tuple[int, ...], ...]
-
-
 class Maps(NamedTuple):
-    """Maps under one root: of all, of those apart, and which invariants the latter read, each so many."""
+    """The number of maps under one root, and of those that are apart: that join no axis to one beyond."""
 
     all: int
     apart: int
-    read: tuple[tuple[Part, int], ...]
 
 
 class _Counter:
@@ -109,7 +103,7 @@ class _Counter:
 
     def maps(self, target: str | None, source: str | None) -> int:
         """The number of maps; None stands for the scalar type."""
-        return prod(maps.all for maps in self._pairs(target, source).values())
+        return prod(maps.all for maps in self._pairs(target, source))
 
     def maps_apart(self, target: str, source: str) -> int:
         """The number of those maps that pass through one number.
@@ -118,23 +112,13 @@ class _Counter:
         are fewer than the pairs of invariants, which together would need more blocks than there are indices.
         A number of charge 2, such as the trace on a dilated space, is no invariant and does not count.
         """
-        return prod(maps.apart for maps in self._pairs(target, source).values())
+        return prod(maps.apart for maps in self._pairs(target, source))
 
-    def read_apart(self, targets: Sequence[str], source: str) -> int:
-        """The number of invariants of the source that such maps read: on small spaces some are idle."""
-        read = {}
-        for under in {tuple(self._pairs(target, source).items()) for target in targets}:
-            for parts in product(*(maps.read for _, maps in under)):
-                roots = [root for root, _ in under]
-                name = tuple((r, part) for r, (part, _) in zip(roots, parts, strict=True) if part)
-                read[name] = prod(n for _, n in parts)
-        return min(sum(read.values()), self.maps(None, source))
-
-    def _pairs(self, target: str | None, source: str | None) -> dict[str, Maps]:
-        """By root, the maps between the halves of two parameters."""
+    def _pairs(self, target: str | None, source: str | None) -> list[Maps]:
+        """Root by root, the maps between the halves of two parameters."""
         q = self._halves[target] if target is not None else {}
         p = self._halves[source] if source is not None else {}
-        return {root: self._under(q.get(root), p.get(root)) for root in sorted(q.keys() | p.keys())}
+        return [self._under(q.get(root), p.get(root)) for root in q.keys() | p.keys()]
 
     def _under(self, target: Placed | None, source: Placed | None) -> Maps:
         key = (self._number(target), self._number(source))
@@ -149,21 +133,9 @@ class _Counter:
 def _count_maps(target: Half | None, source: Half | None) -> Maps:
     first = target.size if target else 0  # the first axis of the source
     found = joint_invariants(target, source)
-    of_source = joint_invariants(None, source)
-    neutral = of_source and joint_invariants(target, None)
-    apart = [d for d in found if neutral and not _joins(d, first)]
-    counts: dict[Part, int] = {}
-    for d in of_source:
-        counts[_part(d, 0)] = counts.get(_part(d, 0), 0) + d.count
-    # A part that is no diagram of the source alone stands beside a target with other places than its own.
-    read = {_part(d, first): counts.get(_part(d, first), d.count) for d in apart}
-    return Maps(sum(d.count for d in found), sum(d.count for d in apart), tuple(sorted(read.items())))
-
-
-def _part(diagram: Diagram, first: int) -> Part:
-    """What a diagram does to the axes from `first` on, which are numbered from there."""
-    joined = [*(block.legs for block in diagram.blocks), *diagram.pairs, *diagram.epsilons]
-    return tuple(sorted(tuple(k - first for k in legs) for legs in joined if min(legs) >= first))
+    neutral = joint_invariants(None, source) and joint_invariants(target, None)
+    apart = sum(d.count for d in found if not _joins(d, first)) if neutral else 0
+    return Maps(sum(d.count for d in found), apart)
 
 
 def _joins(diagram: Diagram, first: int) -> bool:
@@ -175,15 +147,38 @@ def _joins(diagram: Diagram, first: int) -> bool:
 def count_weights(expected: Expected, layer: Layer) -> None:
     """See that the file's layer has the expected number of weights, for any channels.
 
+    The factors of a context of low rank may have other sizes than the numbers of invariants: on small spaces
+    some are read by no map, and where places are kept apart some are read in part. So any sizes serve there.
+
     Raises:
         MismatchError: it has not.
     """
-    for a, b, bias in ((1, 1, True), (3, 2, True), (2, 3, False)):
-        made = layer(a, b, bias=bias, device="meta")
-        found = sum(p.numel() for name, p in made.named_parameters() if not name.startswith(CODES))
+    found = {key: _weights_of(layer, *key) for key in ((1, 1, True), (3, 2, True), (2, 3, False))}
+    if expected.context is not None:
+        expected = _with_sizes(expected, found[1, 1, True], found[3, 2, True])
+    for (a, b, bias), weights in found.items():
         wanted = expected.layer(a, b, bias=bias)
-        if found != wanted:
-            raise MismatchError(f"the layer {a} -> {b} has {found} weights, not {wanted}")
+        if weights != wanted:
+            raise MismatchError(f"the layer {a} -> {b} has {weights} weights, not {wanted}")
+
+
+def _weights_of(layer: Layer, a: int, b: int, bias: bool) -> int:
+    made = layer(a, b, bias=bias, device="meta")
+    return sum(p.numel() for name, p in made.named_parameters() if not name.startswith(CODES))
+
+
+def _with_sizes(expected: Expected, one: int, more: int) -> Expected:
+    """With the sizes of the context that a layer 1 -> 1 and a layer 3 -> 2 tell; unchanged if they do not.
+
+    With n rows and m columns the first has rank (n + m) weights for them, and the second 2 rank (3 n + 2 m).
+    """
+    assert expected.context is not None
+    rank, *_ = expected.context
+    rest = replace(expected, context=None)
+    sums = one - rest.layer(1, 1, bias=True), more - rest.layer(3, 2, bias=True)
+    both, weighted = sums[0] // rank, sums[1] // (2 * rank)
+    rows, columns = weighted - 2 * both, 3 * both - weighted
+    return replace(expected, context=(rank, rows, columns)) if min(rows, columns) > 0 else expected
 
 
 def affordable(spec: Spec, weights: int) -> bool:
