@@ -162,11 +162,14 @@ def build(
     print_plan: Annotated[
         bool, typer.Option("--print-plan", help="show each operation of the layer, with its cost")
     ] = False,
+    kernels: Annotated[
+        bool, typer.Option(help="write Triton kernels, too, for large tensors on a GPU")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write the layers and networks of FILE as one Python file."""
     loaded = _load(file, define, spec)
-    source = pipeline.generate(loaded, metanet)
+    source = pipeline.generate(loaded, metanet, kernels=kernels)
     report = BuildReport(loaded, str(output), class_names(source), pipeline.count_parameters(loaded, metanet))
     if warnings := pipeline.warn_of_dead_alpha(loaded, metanet):
         tell(_rendered(warnings))

@@ -150,29 +150,32 @@ def plan_layer(spec: Spec, metanet: str | None = None) -> Schedule:
     return schedule_layer(plan, spec, labels(plan, Variables(spec)))
 
 
-def generate(spec: Spec, metanet: str | None = None) -> str:
+def generate(spec: Spec, metanet: str | None = None, *, kernels: bool = False) -> str:
     """The layers and networks of `spec` as the text of one Python file, which imports torch only.
 
-    A spec with several `metanet` blocks needs the name of one.
+    A spec with several `metanet` blocks needs the name of one. With `kernels` the file has Triton kernels for
+    large tensors on a GPU, too; it imports Triton when it launches the first.
 
     Raises:
         SymError: the spec asks for a network that its group forbids.
     """
     with placed_at_network(spec, metanet):
-        return emit_source(spec, metanet)
+        return emit_source(spec, metanet, kernels=kernels)
 
 
-def emit(spec: Spec, path: str | os.PathLike[str], metanet: str | None = None) -> None:
+def emit(
+    spec: Spec, path: str | os.PathLike[str], metanet: str | None = None, *, kernels: bool = False
+) -> None:
     """Write the generated source of `spec` to a file.
 
     Raises:
         OSError: the file cannot be written.
         SymError: see `generate`.
     """
-    write_source(generate(spec, metanet), path)
+    write_source(generate(spec, metanet, kernels=kernels), path)
 
 
-def build(spec: Spec, metanet: str | None = None) -> ModuleType:
+def build(spec: Spec, metanet: str | None = None, *, kernels: bool = False) -> ModuleType:
     """The generated source of `spec`, imported; equal sources give the same module.
 
     The source lies in a file, so tracebacks and `inspect.getsource` show it. Objects of its classes can be
@@ -181,7 +184,7 @@ def build(spec: Spec, metanet: str | None = None) -> ModuleType:
     Raises:
         SymError: see `generate`.
     """
-    return import_source(generate(spec, metanet), name=spec.name)
+    return import_source(generate(spec, metanet, kernels=kernels), name=spec.name)
 
 
 def prove(

@@ -62,10 +62,11 @@ STAGES = {
         below="errors spec basis plan",
     ),
     "codegen": Stage(
-        "codegen codegen.runtime codegen.blocks codegen.writer codegen.kernels codegen.kernels.ops "
-        "codegen.kernels.mean codegen.reduce codegen.expand codegen.kernels.form codegen.kernels.mix "
-        "codegen.kernels.write codegen.variance codegen.initialise codegen.linear codegen.gauge codegen.invariant "
-        "codegen.alpha_raw codegen.alpha_covariant codegen.alpha codegen.network codegen.emit",
+        "codegen codegen.runtime codegen.blocks codegen.writer codegen.reduce codegen.expand "
+        "codegen.kernels codegen.kernels.ops codegen.kernels.mean codegen.kernels.form codegen.kernels.mix "
+        "codegen.kernels.write codegen.variance codegen.initialise codegen.linear codegen.gauge "
+        "codegen.invariant codegen.alpha_raw codegen.alpha_covariant codegen.alpha codegen.network "
+        "codegen.emit",
         below="errors spec alpha activations basis plan schedule",
     ),
     "liveness": Stage(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -55,10 +56,12 @@ def drawn(shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
     return generator.integers(-3, 4, size=shape).astype(object)
 
 
-def layer_and_numbers(spec: Spec, plan: Plan, seed: int = 0) -> tuple[torch.nn.Module, Numbers]:
+def layer_and_numbers(
+    spec: Spec, plan: Plan, seed: int = 0, module: ModuleType | None = None
+) -> tuple[torch.nn.Module, Numbers]:
     """An emitted layer with small integer weights, and the same weights for the interpreter."""
     generator = np.random.default_rng(seed)
-    layer = module_of(spec).EquivariantLinear(2, 2, dtype=torch.float64)
+    layer = (module or module_of(spec)).EquivariantLinear(2, 2, dtype=torch.float64)
     weights: dict[str, np.ndarray] = {}
     short = Variables(spec).short
     with torch.no_grad():

@@ -13,6 +13,7 @@ from qecompile.alpha import check_epsilon, check_mixing
 from qecompile.codegen import runtime
 from qecompile.codegen.alpha import describe, write_alpha
 from qecompile.codegen.invariant import write_invariants
+from qecompile.codegen.kernels.write import kernel_section
 from qecompile.codegen.linear import write_linear
 from qecompile.codegen.network import (
     HEAD_WIDTH,
@@ -119,8 +120,8 @@ def _choose_net(spec: Spec, name: str | None) -> MetaNet:
     )
 
 
-def emit_source(spec: Spec, metanet: str | None = None) -> str:
-    """The text of the emitted module.
+def emit_source(spec: Spec, metanet: str | None = None, *, kernels: bool = False) -> str:
+    """The text of the emitted module; with `kernels`, Triton kernels follow it.
 
     Raises:
         SymError: see `design`.
@@ -140,7 +141,7 @@ def emit_source(spec: Spec, metanet: str | None = None) -> str:
     write_activation(w, spec, d.activations)
     write_readouts(w, d.invariants)
     write_metanet(w, d.net, d.activations, alpha=d.alpha is not None)
-    return w.text()
+    return w.text() + kernel_section(w.text(), d.plan, variables) if kernels else w.text()
 
 
 def _write_header(w: Writer, d: Design) -> None:

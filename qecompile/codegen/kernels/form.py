@@ -1,0 +1,81 @@
+"""How the summands of a target lie in it: which of its axes each runs along, and which axes go as one.
+
+Takes sums that hold a product, gives a `Form` for each. With axes A = (batch, a_1, ..., a_k) of the target,
+
+    y[i, n] = sum_c x[i, c] w[c, n] + sum_p part_p[i restricted to S_p, n],    i over A, S_p a subset of A.
+
+Neighbouring axes that lie in the same S_p, and that are neighbours in x as well, are walked as one axis: the
+sum is the same, since row-major order of the two is the order of their product. What is left has few shapes,
+so parameters share kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from qecompile.codegen.writer import Variables
+from qecompile.schedule.nodes import ExpandOp, Sum
+
+Axes = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The axes of a target in `merged` groups (0 is the batch), and the groups that each part runs along.
+
+    `names` has a name for each group; `owner` is the variable of the target. `shapes` are those of the target
+    and of its parts, without batch and channels: by them the emitted file knows a sum.
+    """
+
+    owner: str
+    shapes: tuple[Axes, ...]
+    names: tuple[str, ...]
+    merged: tuple[Axes, ...]
+    spans: tuple[Axes, ...]
+
+    @property
+    def kernel(self) -> tuple[int, tuple[Axes, ...]]:
+        """What a kernel depends on: the number of groups, and which of them each part runs along."""
+        return len(self.merged), self.spans
+
+    def label(self, span: Axes) -> str:
+        """Some groups, as comments call them."""
+        return f"[{', '.join(self.names[k] for k in span)}]"
+
+
+def form_of(op: Sum, variables: Variables) -> Form:
+    """The form of a sum that holds a product."""
+    assert op.product is not None
+    count = len(op.out.dims) + 1
+    parts = [{0, *(group[0] + 1 for group in part.slice.groups)} for part in op.parts]
+    places = (0, *(k + 1 for k in op.product.order))  # of the axes, in x as it is stored
+    merged: list[list[int]] = [[0]]
+    for k in range(1, count):
+        alike = all((k in part) == (k - 1 in part) for part in parts)
+        if alike and places[k] == places[k - 1] + 1:
+            merged[-1].append(k)
+        else:
+            merged.append([k])
+    shorts = ["B", *(variables.short[d.space] for d in op.out.dims)]
+    names: list[str] = []
+    for group in merged:
+        name = "_".join(shorts[k] for k in group)
+        names.append(name if name not in names else f"{name}_{len(names)}")
+    spans = tuple(tuple(g for g, group in enumerate(merged) if group[0] in part) for part in parts)
+    sizes = tuple(d.size for d in op.out.dims)
+    shapes = [sizes] + [tuple(n if k + 1 in part else 1 for k, n in enumerate(sizes)) for part in parts]
+    return Form(op.out.name, tuple(shapes), tuple(names), tuple(map(tuple, merged)), spans)
+
+
+def forms_of(ops: Iterable[ExpandOp], variables: Variables) -> tuple[Form, ...]:
+    """The form of every sum that holds a product."""
+    return tuple(form_of(op, variables) for op in ops if isinstance(op, Sum) and op.product is not None)
+
+
+def kernel_owners(forms: Iterable[Form]) -> dict[tuple[int, tuple[Axes, ...]], Form]:
+    """The first form for each kernel, which gives it its name and the names of its axes."""
+    owners: dict[tuple[int, tuple[Axes, ...]], Form] = {}
+    for form in forms:
+        owners.setdefault(form.kernel, form)
+    return owners

@@ -1,0 +1,349 @@
+"""How emitted files launch their kernels, as text: when, in which tiles, and what autograd sees of it.
+
+`_mix` and `_mean` are the emitted functions for large tensors. Here they get a second body: on a GPU with
+Triton they call an operator of `torch.library.triton_op`, whose name no other emitted file has. It brings its
+own derivative, which calls an operator of the same family; where that derivative is to be differentiated
+again, it is the formula in plain torch. Under function transforms and forward-mode derivatives, under
+automatic casts and for subclasses of tensors the plain lowering serves. The first launch imports Triton.
+"""
+
+from __future__ import annotations
+
+START = """
+# ---------------------------------------------------------------------------------------------------
+# Triton kernels. Nothing above needs what follows; it binds `_mix` and `_mean` anew, so that they launch
+# kernels for large tensors on a GPU, and are what they were above for all else.
+""".strip("\n")
+
+IMPORTS = """
+import functools
+import importlib.util
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import triton.language as tl
+"""
+
+LAUNCHING = '''
+DEVICES = ("cuda",)  # whose large tensors the kernels take; () leaves everything to torch
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+TRITON = importlib.util.find_spec("triton") is not None
+
+
+def lowering(x: Tensor) -> str:
+    """What computes the layers of features like `x`: "triton" or "torch"."""
+    return "triton" if _launches(x) else "torch"
+
+
+def _launches(*tensors: Tensor) -> bool:
+    """Whether the kernels take these: large tensors of one dtype on a GPU that nothing looks into."""
+    x = tensors[0]
+    if not TRITON or x.device.type not in DEVICES or x.dtype not in DTYPES or x.numel() < LARGE:
+        return False
+    if torch.is_autocast_enabled(x.device.type) or x.shape[:-1].numel() >= 1 << 31:
+        return False
+    if torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0:
+        return False
+    plain = all(type(t) in (Tensor, nn.Parameter) for t in tensors)
+    return plain and all(t.dtype == x.dtype and t.device == x.device for t in tensors)
+
+
+@functools.cache
+def _kernel(function: Callable) -> Callable:
+    """A kernel of this file under Triton, which is imported here."""
+    import triton
+
+    globals()["tl"] = triton.language
+    return triton.jit(function)
+
+
+def _on_device(x: Tensor) -> bool:
+    """Whether an operator launches its kernel; elsewhere its body is plain torch."""
+    return TRITON and x.device.type in DEVICES and x.dtype in DTYPES and x.numel() > 0
+
+
+def _up(n: int) -> int:
+    """The least power of two that is not less."""
+    return 1 << max(n - 1, 0).bit_length()
+
+
+def _register() -> bool:
+    """Make the operators known to torch, once."""
+    if not REGISTERED:
+        REGISTERED.append(True)
+        for register in REGISTER:
+            register()
+    return True
+
+
+REGISTER: list[Callable[[], None]] = []
+REGISTERED: list[bool] = []
+_register._dynamo_marked_constant = True  # torch.compile calls it and does not look inside
+'''
+
+NO_KERNELS = '''
+def lowering(x: Tensor) -> str:
+    """What computes the layers of features like `x`: no operation of this file has a kernel."""
+    return "torch"
+'''
+
+MIX = '''
+class _Form(NamedTuple):
+    """How parts lie in y = x @ weight + parts.
+
+    `axes` are those of y, batch first, in groups that are walked as one axis; `parts` the groups that each
+    part runs along.
+    """
+
+    axes: tuple[tuple[int, ...], ...]
+    parts: tuple[tuple[int, ...], ...]
+    forward: Callable
+    backward: Callable
+
+
+def _form(x: Tensor, parts: Sequence[Tensor]) -> _Form | None:
+    """The form of a sum, by its shapes."""
+    return FORMS.get(tuple(tuple(t.shape[1:-1]) for t in (x, *parts)))
+
+
+def _steps(x: Tensor, groups: Sequence[tuple[int, ...]]) -> list[int] | None:
+    """How far apart entries lie along each group of axes; None if a group is no single walk."""
+    found = []
+    for group in groups:
+        axes = [k for k in group if x.shape[k] > 1]
+        if any(x.stride(a) != x.stride(b) * x.shape[b] for a, b in itertools.pairwise(axes)):
+            return None
+        found.append(x.stride(axes[-1]) if axes else 0)
+    return found if x.stride(-1) == 1 or x.shape[-1] == 1 else None
+
+
+def _walked(x: Tensor, groups: Sequence[tuple[int, ...]]) -> tuple[Tensor, list[int]]:
+    """The tensor, copied where it must be, and its steps."""
+    steps = _steps(x, groups)
+    if steps is None:
+        x = x.contiguous()
+        steps = _steps(x, groups)
+    return x, steps
+
+
+def _precision(x: Tensor) -> str:
+    """How products are taken: exactly; tf32 where it is exact as well, or allowed."""
+    exact = x.dtype != torch.float32 or torch.backends.cuda.matmul.allow_tf32
+    return "tf32" if exact and x.device.type == "cuda" and torch.version.hip is None else "ieee"
+
+
+def _mix_op(x: Tensor, weight: Tensor, parts: list[Tensor]) -> Tensor:
+    """`x @ weight` plus parts."""
+    if not _on_device(x):
+        return _plain_mix(x, weight, *parts)
+    f = _form(x, parts)
+    channels, width = weight.shape
+    y = x.new_empty(*x.shape[:-1], width)
+    x, steps = _walked(x, f.axes)
+    tensors = [x, weight.contiguous(), y]
+    for part, span in zip(parts, f.parts, strict=True):
+        part, more = _walked(part, [f.axes[k] for k in span])
+        tensors.append(part)
+        steps += more
+    sizes = [math.prod(y.shape[k] for k in axes) for axes in f.axes]
+    n = min(64, max(16, _up(width)))
+    rows = math.prod(sizes)
+    launch = torch.library.wrap_triton(_kernel(f.forward))[-(-rows // 64), -(-width // n)]
+    launch(
+        *(*tensors, rows, *sizes[1:], *steps),
+        **{"C": channels, "N": width, "ROWS": 64, "BLOCK_C": 16, "BLOCK_N": n},
+        PRECISION=_precision(x),
+        num_warps=4 if n <= 32 else 8,
+    )
+    return y
+
+
+def _mix_backward_op(
+    x: Tensor,
+    weight: Tensor,
+    parts: list[Tensor],
+    dy: Tensor,
+    need_x: bool,
+    need_w: bool,
+    need_parts: bool,
+) -> list[Tensor]:
+    """Gradients of x, weight and every part; what is not needed has no entries."""
+    launches = _on_device(dy)
+    fused = launches and max(weight.shape) <= 32  # larger products are for torch
+    found = [dy.new_empty(0) for _ in range(2 + len(parts))]
+    if fused or (launches and need_parts):
+        f = _form(x, parts)
+        return _launch_backward(x, weight, dy, f, found, (need_x, need_w, need_parts), fused)
+    if need_x:
+        found[0] = dy @ weight.t()
+    if need_w:
+        found[1] = x.flatten(0, -2).t() @ dy.flatten(0, -2)
+    if need_parts:
+        found[2:] = [dy.sum_to_size(part.shape).clone() for part in parts]
+    return found
+
+
+def _part_shapes(y: Tensor, f: _Form) -> list[list[int]]:
+    """The shape of every part that is broadcast to y."""
+    return [
+        [y.shape[j] if k in part else 1 for k, axes in enumerate(f.axes) for j in axes] + [y.shape[-1]]
+        for part in f.parts
+    ]
+
+
+def _tiles(sizes: list[int]) -> tuple[list[int], list[int], int]:
+    """Tiles of 32 rows: their sides, how many there are along each axis, and how many one program walks."""
+    tile, room = [min(4, _up(sizes[-1]))], 32
+    for size in reversed(sizes[:-1]):
+        tile.insert(0, min(_up(size), room // math.prod(tile)))
+    tile[0] *= room // math.prod(tile)
+    counts = [-(-size // side) for size, side in zip(sizes, tile, strict=True)]
+    walk = min(counts[-1], 16)
+    counts[-1] = -(-counts[-1] // walk)
+    return tile, counts, walk
+
+
+def _launch_backward(
+    x: Tensor,
+    weight: Tensor,
+    dy: Tensor,
+    f: _Form,
+    found: list[Tensor],
+    needs: tuple[bool, bool, bool],
+    fused: bool,
+) -> list[Tensor]:
+    """`_mix_backward_op` by the kernel; beyond a few channels it only adds up the parts."""
+    channels, width = weight.shape
+    need_x, need_w, need_parts = needs
+    if not fused:
+        found[0] = dy @ weight.t() if need_x else found[0]
+        found[1] = x.flatten(0, -2).t() @ dy.flatten(0, -2) if need_w else found[1]
+    dy = dy.contiguous()
+    x, steps = _walked(x, f.axes)
+    sizes = [math.prod(dy.shape[k] for k in axes) for axes in f.axes]
+    tile, counts, walk = _tiles(sizes)
+    scratch = {"dtype": torch.float32, "device": dy.device}
+    dx, dx_steps, dweight = found[0], steps, found[1]
+    if fused and need_x:
+        dx = torch.empty_like(x)
+        dx_steps = _steps(dx, f.axes)
+        if dx_steps is None:
+            dx = torch.empty_like(x, memory_format=torch.contiguous_format)
+            dx_steps = _steps(dx, f.axes)
+    if fused and need_w:  # one slot a program
+        dweight = torch.empty(math.prod(counts), channels, width, **scratch)
+    slots = found[2:]
+    if need_parts:  # one slot for each tile along the axes that the part does not run along
+        across = [[k for k in range(len(sizes)) if k not in part] for part in f.parts]
+        slots = [
+            torch.empty(
+                math.prod(counts[k] for k in others), math.prod(sizes[k] for k in part), width, **scratch
+            )
+            for part, others in zip(f.parts, across, strict=True)
+        ]
+    n = min(32, max(16, _up(width)))
+    launch = torch.library.wrap_triton(_kernel(f.backward))[math.prod(counts), -(-width // n)]
+    launch(
+        *(x, weight.contiguous(), dy, dx, dweight, *slots),
+        *(*sizes, *steps, *dx_steps),
+        *(channels, width, *tile),
+        STEPS=walk,
+        BLOCK_C=max(16, _up(min(channels, 32))),
+        BLOCK_N=n,
+        NEED_X=fused and need_x,
+        NEED_W=fused and need_w,
+        NEED_PARTS=need_parts,
+        PRECISION=_precision(x),
+        num_warps=4 if x.dtype == torch.float32 and max(weight.shape) <= 16 else 8,
+    )
+    if fused and need_w:
+        dweight = dweight.sum(0).to(dy.dtype)
+    if need_parts:
+        shapes = _part_shapes(dy, f)
+        slots = [s.sum(0).to(dy.dtype).view(shape) for s, shape in zip(slots, shapes, strict=True)]
+    return [dx, dweight, *slots]
+
+
+def _save_mix(ctx, inputs, output) -> None:
+    x, weight, parts = inputs
+    ctx.save_for_backward(x, weight, *parts)
+
+
+def _mix_gradient(ctx, dy: Tensor):
+    """One launch; in plain torch where these gradients are to be differentiated themselves."""
+    x, weight, *parts = ctx.saved_tensors
+    need_x, need_w, need_parts = ctx.needs_input_grad
+    if torch.is_grad_enabled():
+        dx, dweight = dy @ weight.t(), x.flatten(0, -2).t() @ dy.flatten(0, -2)
+        dparts = [dy.sum_to_size(part.shape) for part in parts]
+    else:
+        needs = need_x, need_w, any(need_parts)
+        dx, dweight, *dparts = torch.ops.{library}.mix_backward(x, weight, parts, dy, *needs)
+    dparts = [d if need else None for d, need in zip(dparts, need_parts, strict=True)]
+    return dx if need_x else None, dweight if need_w else None, dparts
+
+
+def _register_mix() -> None:
+    mix = torch.library.triton_op("{library}::mix", _mix_op, mutates_args=())
+    mix.register_autograd(_mix_gradient, setup_context=_save_mix)
+    torch.library.triton_op("{library}::mix_backward", _mix_backward_op, mutates_args=())
+
+
+REGISTER.append(_register_mix)
+_mix_by_torch = _mix
+
+
+def _mix(x: Tensor, weight: Tensor, *parts: Tensor) -> Tensor:  # noqa: F811
+    """`x @ weight` plus all parts, which are broadcast."""
+    if _launches(x, weight, *parts) and _form(x, parts) and _register():
+        return torch.ops.{library}.mix(x, weight, parts)
+    return _mix_by_torch(x, weight, *parts)
+'''
+
+MEAN = '''
+def _mean_op(x: Tensor, dim: int) -> Tensor:
+    """The mean over one axis."""
+    if not _on_device(x):
+        return x.mean(dim)
+    x = x.contiguous()
+    outer, size, inner = x.shape[:dim].numel(), x.shape[dim], x.shape[dim + 1 :].numel()
+    tile_i = min(256, _up(inner))
+    tile_s = min(_up(size), 4096 // tile_i)
+    tile_o = min(_up(outer), 4096 // (tile_i * tile_s))
+    walk = min(-(-size // tile_s), 16)
+    slots = -(-size // (tile_s * walk))
+    y = torch.empty(slots, *x.shape[:dim], *x.shape[dim + 1 :], dtype=torch.float32, device=x.device)
+    programs = -(-inner // tile_i) * slots * -(-outer // tile_o)
+    launch = torch.library.wrap_triton(_kernel(_sum_axis))[(programs,)]
+    launch(x, y, outer, size, inner, tile_o, tile_s, tile_i, STEPS=walk)
+    return (y.sum(0) / size).to(x.dtype)
+
+
+def _save_mean(ctx, inputs, output) -> None:
+    x, ctx.dim = inputs
+    ctx.shape = x.shape
+
+
+def _mean_gradient(ctx, dy: Tensor) -> tuple[Tensor, None]:
+    """A view of one number for all that it is the mean of."""
+    return (dy / ctx.shape[ctx.dim]).unsqueeze(ctx.dim).expand(ctx.shape), None
+
+
+def _register_mean() -> None:
+    mean = torch.library.triton_op("{library}::mean", _mean_op, mutates_args=())
+    mean.register_autograd(_mean_gradient, setup_context=_save_mean)
+
+
+REGISTER.append(_register_mean)
+_mean_by_torch = _mean
+
+
+def _mean(x: Tensor, dim: int) -> Tensor:  # noqa: F811
+    """The mean over one axis."""
+    if _launches(x) and _register():
+        return torch.ops.{library}.mean(x, dim)
+    return _mean_by_torch(x, dim)
+'''

@@ -1,0 +1,185 @@
+"""Compile emitted kernels for GPUs that are not here: `python -m kernels.ahead quick|all`.
+
+The emitted functions are called on tensors without memory, at real sizes; what they would launch is recorded
+and compiled with the same options, sizes and alignments as a launch would. Prints one line of JSON for each
+kernel and target: registers of a thread, bytes of shared memory. Spilled registers, or more shared memory
+than a block has on the target, are errors.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from types import ModuleType
+from typing import Any
+
+os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.backends.nvidia.compiler import get_ptxas
+from triton.compiler import ASTSource
+
+from kernels.cases import OWN, SMALL, emitted, library_spec, own_spec
+
+SHARED = {80: 166912, 90: 232448, 100: 232448, "gfx942": 65536}  # bytes that a block may have
+TYPES = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*fp16"}
+CHANNELS = [(1, 16), (16, 1), (16, 16), (32, 32), (33, 70), (64, 64), (256, 256)]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A kernel with what it would be launched with."""
+
+    kernel: Callable[..., None]
+    values: dict[str, Any]
+    options: dict[str, int]
+
+
+def record(module: ModuleType, run: Callable[[], object], precision: str) -> list[Launch]:
+    """What a function would launch on tensors without memory."""
+    found: list[Launch] = []
+
+    class Recorded:
+        def __init__(self, function: Callable[..., None]) -> None:
+            self.function = function
+
+        def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:
+            def launch(*args: Any, num_warps: int = 4, **kwargs: Any) -> None:
+                values = inspect.signature(self.function).bind(*args, **kwargs).arguments
+                found.append(Launch(self.function, values, {"num_warps": num_warps}))
+
+            return launch
+
+    module.DEVICES, module.LARGE = ("meta",), 0
+    module.tl = triton.language
+    module._kernel, module._precision = Recorded, lambda x: precision
+    torch.library.wrap_triton = lambda kernel: kernel
+    run()
+    return found
+
+
+def mix_and_back(module: ModuleType, form: Any, channels: tuple[int, int], dtype: torch.dtype) -> None:
+    """Call a sum and its gradients, at sizes like those of a large network."""
+    c, n = channels
+    sizes = [8, 12, 64, 784, 16, 8][: sum(map(len, form.axes))]
+    shapes = [[*sizes, c], [c, n]]
+    for part in form.parts:
+        shapes.append([sizes[j] if k in part else 1 for k, axes in enumerate(form.axes) for j in axes] + [n])
+    x, weight, *parts = (torch.empty(shape, dtype=dtype, device="meta") for shape in shapes)
+    module.FORMS[tuple(tuple(t.shape[1:-1]) for t in (x, *parts))] = form
+    dy = module._mix_op(x, weight, parts)
+    module._mix_backward_op(x, weight, parts, dy, True, True, True)
+
+
+def compiled(launch: Launch, target: GPUTarget) -> Any:
+    """The kernel for a target, specialised as a launch specialises it."""
+    signature, constants, attributes = {}, {}, {}
+    for k, (name, parameter) in enumerate(inspect.signature(launch.kernel).parameters.items()):
+        value = launch.values[name]
+        if "constexpr" in str(parameter.annotation) or (isinstance(value, int) and value == 1):
+            signature[name] = "constexpr"
+            constants[name] = value
+        elif isinstance(value, torch.Tensor):
+            signature[name] = TYPES[value.dtype]
+            attributes[(k,)] = [["tt.divisibility", 16]]
+        else:
+            signature[name] = "i32" if value < 1 << 31 else "i64"
+            if value % 16 == 0:
+                attributes[(k,)] = [["tt.divisibility", 16]]
+    source = ASTSource(triton.jit(launch.kernel), signature, constexprs=constants, attrs=attributes)
+    return triton.compile(source, target=target, options=launch.options)
+
+
+def registers(ptx: str, arch: int) -> tuple[int, int]:
+    """Registers of a thread and bytes that it spills, as ptxas reports."""
+    tool = get_ptxas(arch)
+    tool = getattr(tool, "path", tool[0] if isinstance(tool, tuple) else tool)
+    target = re.search(r"\.target (\w+)", ptx).group(1)
+    with tempfile.NamedTemporaryFile("w", suffix=".ptx") as file:
+        file.write(ptx)
+        file.flush()
+        command = [tool, "-v", f"--gpu-name={target}", file.name, "-o", os.devnull]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    spilled = sum(map(int, re.findall(r"(\d+) bytes spill", said)))
+    return int(re.search(r"Used (\d+) registers", said).group(1)), spilled
+
+
+def vector_registers(assembly: str) -> tuple[int, int]:
+    """Vector registers of a thread and those that it spills, as the assembly for AMD says."""
+    used, spilled = (
+        re.search(rf"\.vgpr_{what}:\s*(\d+)", assembly).group(1) for what in ("count", "spill_count")
+    )
+    return int(used), int(spilled)
+
+
+def inspected(launch: Launch, target: int | str) -> dict[str, object]:
+    """One kernel on one target; raises AssertionError where it asks for too much."""
+    start = time.perf_counter()
+    nvidia = isinstance(target, int)
+    made = compiled(launch, GPUTarget("cuda", target, 32) if nvidia else GPUTarget("hip", target, 64))
+    used, spilled = registers(made.asm["ptx"], target) if nvidia else vector_registers(made.asm["amdgcn"])
+    name = launch.kernel.__name__
+    channels = [launch.values[k] for k in ("C", "N") if k in launch.values]
+    where = f"{name}, channels {channels}, {target}"
+    assert spilled == 0, f"{where}: spills {spilled} of {used} registers"
+    assert made.metadata.shared <= SHARED[target], f"{where}: {made.metadata.shared} bytes of shared memory"
+    seconds = round(time.perf_counter() - start, 2)
+    return {
+        "kernel": name, "channels": channels, "target": target, "registers": used,
+        "shared": made.metadata.shared, "seconds": seconds,
+    }  # fmt: skip
+
+
+def kinds() -> Iterator[Launch]:
+    """Each kind of kernel that any spec has, at 16 channels: kernels of a kind differ in names alone."""
+    done: set[tuple[int, tuple[tuple[int, ...], ...]]] = set()
+    for name in [*OWN, *SMALL]:
+        module = emitted(library_spec(name) if name in SMALL else own_spec(name))
+        for form in list(getattr(module, "FORMS", {}).values()):
+            kind = len(form.axes), form.parts
+            if kind not in done:
+                done.add(kind)
+                call = partial(mix_and_back, module, form, (16, 16), torch.float32)
+                yield from record(module, call, "ieee")
+
+
+def cases(how: str) -> Iterator[tuple[Launch, int | str]]:
+    """What is compiled for which target: quickly, a pair of kernels; or each kind, width and dtype."""
+    matrix = emitted(own_spec("matrix"))
+    (form,) = matrix.FORMS.values()
+    x = torch.empty(8, 128, 784, 16, device="meta")
+    means = record(matrix, lambda: [matrix._mean_op(x, dim) for dim in (1, 2)], "ieee")
+    if how == "quick":
+        pair = record(matrix, partial(mix_and_back, matrix, form, (16, 16), torch.float32), "ieee")
+        yield from product([*pair, means[0]], (90, "gfx942"))
+        return
+    every = list(kinds())
+    for target in SHARED:
+        yield from product([*means, *every], (target,))
+        exact = "ieee" if target == "gfx942" else "tf32"  # what a launch asks for
+        for channels in CHANNELS:
+            for dtype, precision in ((torch.float32, "ieee"), (torch.bfloat16, exact)):
+                call = partial(mix_and_back, matrix, form, channels, dtype)
+                yield from product(record(matrix, call, precision), (target,))
+
+
+def main(how: str) -> None:
+    """Compile, and print what came out."""
+    for launch, target in cases(how):
+        print(json.dumps(inspected(launch, target)), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,161 @@
+"""Run emitted kernels in Triton's interpreter, and compare: `python -m kernels.interpreted [NAME ...]`.
+
+Forward against the exact interpreter of the plan, on small integers; backward against plain torch in float64.
+Memory that a kernel should have written starts as NaN. Prints one line of JSON for each case: the kernels
+that ran, the programs of the largest grid, the largest error relative to the largest value, seconds.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported
+
+import json
+import sys
+import time
+from types import ModuleType
+
+import torch
+from emitted import randomised
+from test_schedule import inputs, layer_and_numbers, plan_of
+from torch import Tensor
+
+from kernels.cases import OWN, SMALL, emitted, library_spec, own_spec
+from kernels.variants import repeats, variants
+from qecompile.schedule.interpret import interpret
+from qecompile.schedule.lower import lower
+from qecompile.spec import Spec
+
+MOST_PROGRAMS = 50
+
+torch.use_deterministic_algorithms(True)  # new memory is filled with NaN
+
+
+class Launches:
+    """Which kernels were launched, and on how many programs at most."""
+
+    def __enter__(self) -> Launches:
+        self.seen: set[str] = set()
+        self.programs = 0
+        self.original = torch.library.wrap_triton
+        torch.library.wrap_triton = self.observe
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        torch.library.wrap_triton = self.original
+
+    def observe(self, kernel):
+        launches, run = self, self.original(kernel)
+
+        class Counted:
+            def __getitem__(self, grid):
+                launches.seen.add(kernel.fn.__name__)
+                launches.programs = max(launches.programs, torch.Size(grid).numel())
+                return run[grid]
+
+        return Counted()
+
+
+def with_kernels(spec: Spec) -> ModuleType:
+    """The module of a spec whose kernels take tensors in main memory, of any size."""
+    module = emitted(spec)
+    if hasattr(module, "DEVICES"):
+        module.DEVICES, module.LARGE = ("cpu",), 0
+    return module
+
+
+def run(layer: torch.nn.Module, x: dict[str, Tensor]) -> list[Tensor]:
+    """Outputs, then the gradients of inputs and of parameters for drawn gradients of the outputs."""
+    x = {name: t.clone().requires_grad_() for name, t in x.items()}
+    layer.zero_grad()
+    y = layer(x)
+    outputs = list(y.values()) if isinstance(y, dict) else [y]
+    generator = torch.Generator().manual_seed(0)
+    dy = [torch.randn(t.shape, generator=generator, dtype=torch.float64).to(t.dtype) for t in outputs]
+    torch.autograd.backward(outputs, dy)
+    grads = [*(t.grad for t in x.values()), *(p.grad for p in layer.parameters())]
+    return [t.detach() for t in (*outputs, *grads) if t is not None]
+
+
+def error(found: list[Tensor], expected: list[Tensor]) -> float:
+    """The largest difference relative to the largest value of the same tensor; NaN counts as infinite."""
+    largest = 0.0
+    for a, b in zip(found, expected, strict=True):
+        gap = (a.double() - b).abs().max() / b.abs().max().clamp(min=1)
+        largest = max(largest, float(gap.nan_to_num(nan=torch.inf)))
+    return largest
+
+
+def both_precisions(layer: torch.nn.Module, x: dict[str, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """What kernels give in float32, and what plain torch gives in float64."""
+    plain = run(layer, x)  # kernels leave float64 to torch
+    return run(layer.float(), {name: t.float() for name, t in x.items()}), plain
+
+
+def check_spec(spec: Spec, module: ModuleType) -> float:
+    """The layer of a spec: values exactly, gradients against plain torch; its invariants likewise."""
+    plan, x = plan_of(spec), inputs(spec)
+    layer, numbers = layer_and_numbers(spec, plan, module=module)
+    expected = interpret(lower(plan, spec), x, numbers)
+    exact = [torch.tensor(value.top.astype(float) / value.bottom) for value in expected.values()]
+    given = {name: torch.tensor(value.astype(float)) for name, value in x.items()}
+    assert list(expected) == list(layer(given))
+    found, plain = both_precisions(layer, given)
+    largest = max(error(found[: len(exact)], exact), error(found, plain))
+    if hasattr(module, "Invariants"):
+        invariants = randomised(module.Invariants(2, 3, dtype=torch.float64))
+        largest = max(largest, error(*both_precisions(invariants, given)))
+    return largest
+
+
+def check(name: str) -> dict[str, object]:
+    """One case by name."""
+    start = time.perf_counter()
+    spec = library_spec(name) if name in SMALL else own_spec(name)
+    module = with_kernels(spec)
+    with Launches() as launches:
+        gap = check_spec(spec, module)
+    wanted = {f.__name__ for form in getattr(module, "FORMS", {}).values() for f in form[2:4]}
+    wanted |= {"_sum_axis"} if hasattr(module, "_sum_axis") else set()
+    assert wanted == launches.seen, f"{name}: never launched {sorted(wanted ^ launches.seen)}"
+    assert launches.programs <= MOST_PROGRAMS, f"{name}: a grid of {launches.programs} programs"
+    assert gap < 1e-5, f"{name}: off by {gap}"
+    return {
+        "case": name,
+        "kernels": sorted(launches.seen),
+        "programs": launches.programs,
+        "error": gap,
+        "seconds": round(time.perf_counter() - start, 2),
+    }
+
+
+def check_variants() -> dict[str, object]:
+    """The kernels of one spec at other sizes, channel counts, dtypes and layouts."""
+    start = time.perf_counter()
+    module = with_kernels(own_spec("matrix"))
+    with Launches() as launches:
+        errors = dict(variants(module))
+    worst = max(errors, key=lambda name: errors[name])
+    assert errors[worst] <= 1, f"{worst}: {errors[worst]} times what is allowed"
+    assert repeats(module)
+    assert launches.programs <= MOST_PROGRAMS
+    return {
+        "case": "variants",
+        "kernels": sorted(launches.seen),
+        "checks": len(errors),
+        "programs": launches.programs,
+        "worst": worst,
+        "error": errors[worst],
+        "seconds": round(time.perf_counter() - start, 2),
+    }
+
+
+def main(names: list[str]) -> None:
+    """Check the cases, by default all."""
+    for name in names or [*OWN, *SMALL, "variants"]:
+        print(json.dumps(check_variants() if name == "variants" else check(name)), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

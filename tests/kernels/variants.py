@@ -1,0 +1,121 @@
+"""One pair of kernels at many sizes, channel counts, dtypes and layouts; imported by `interpreted.py` alone.
+
+A kernel takes sizes at run time, so that of a small spec serves for all. Each check gives its largest error
+in units of what the dtype of its tensors allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import product
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+SIZES = [(1, 1, 1), (2, 3, 10), (3, 70, 9), (1, 2, 784)]
+CHANNELS = [(1, 1), (1, 16), (16, 1), (3, 5), (16, 16), (20, 32), (33, 70), (64, 64), (256, 256)]
+ALLOWED = {torch.float32: 1e-5, torch.bfloat16: 2**-7, torch.float16: 2**-10}
+
+
+def draw(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Tensor:
+    """Normal numbers."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+
+
+def arguments(size: tuple[int, int, int], channels: tuple[int, int], dtype: torch.dtype) -> list[Tensor]:
+    """x, weight and both parts for `matrix`: W [B, b, a] gets a part along a and one along b."""
+    (batch, b, a), (c, n) = size, channels
+    shapes = [(batch, b, a, c), (c, n), (batch, 1, a, n), (batch, b, 1, n)]
+    found = [draw(*shape, dtype=dtype, seed=k) for k, shape in enumerate(shapes)]
+    found[1] /= c**0.5
+    return found
+
+
+def gradients(function: Callable[..., Tensor], tensors: list[Tensor], dy: Tensor) -> list[Tensor]:
+    """The value and the gradient of every argument."""
+    tensors = [t.detach().requires_grad_() for t in tensors]
+    y = function(*tensors)
+    return [y.detach(), *torch.autograd.grad(y, tensors, dy)]
+
+
+def excess(found: list[Tensor], expected: list[Tensor]) -> float:
+    """The largest error relative to the largest value, over what the dtype allows."""
+    largest = 0.0
+    for a, b in zip(found, expected, strict=True):
+        assert a.shape == b.shape
+        gap = (a.double() - b).abs().max() / b.abs().max().clamp(min=1) / ALLOWED[a.dtype]
+        largest = max(largest, float(gap.nan_to_num(nan=torch.inf)))
+    return largest
+
+
+def compare(
+    kernel: Callable[..., Tensor], plain: Callable[..., Tensor], tensors: list[Tensor], dy: Tensor
+) -> float:
+    """Kernels against the formula in float64."""
+    expected = gradients(plain, [t.double() for t in tensors], dy.double())
+    return excess(gradients(kernel, tensors, dy), expected)
+
+
+def mix_of(module: ModuleType) -> Callable[..., Tensor]:
+    """`_mix` of a file for one matrix, at any size: kernels take sizes at run time."""
+    form = next(iter(module.FORMS.values()))
+
+    def mix(x: Tensor, weight: Tensor, *parts: Tensor) -> Tensor:
+        shapes = tuple(tuple(t.shape[1:-1]) for t in (x, *parts))
+        module.FORMS[shapes] = form
+        return module._mix(x, weight, *parts)
+
+    return mix
+
+
+def variants(module: ModuleType) -> Iterator[tuple[str, float]]:
+    """Every check with its name and its error, 1 being the most that is allowed."""
+
+    mix = mix_of(module)
+
+    def compared(tensors: list[Tensor]) -> float:
+        dy = draw(*tensors[0].shape[:-1], tensors[1].shape[1], dtype=tensors[0].dtype, seed=9)
+        return compare(mix, module._plain_mix, tensors, dy)
+
+    some = [(size, (3, 5)) for size in SIZES] + [((2, 3, 10), pair) for pair in CHANNELS]
+    for (size, pair), dtype in product(some, ALLOWED):
+        yield f"mix {size} {pair} {dtype}", compared(arguments(size, pair, dtype))
+
+    x, weight, along_a, along_b = arguments((2, 3, 10), (4, 6), torch.float32)
+    wide = draw(2, 3, 10, 12)
+    layouts = {
+        "permuted": [draw(2, 10, 3, 4).transpose(1, 2), weight, along_a, along_b],
+        "slices": [wide[..., 5:9], weight, along_a, wide[:, :, :1, 3:9]],
+        "every other channel": [wide[..., ::3], weight, along_a, wide[:, :, :1, ::2]],
+        "expanded": [x[:1].expand(2, 3, 10, 4), weight.t().contiguous().t(), along_a, along_b],
+    }
+    for name, tensors in layouts.items():
+        yield f"mix of {name}", compared(tensors)
+    turned = draw(2, 10, 3, 6).transpose(1, 2)
+    yield "a gradient that is permuted", compare(mix, module._plain_mix, layouts["permuted"], turned)
+    yield (
+        "only the weight's gradient",
+        excess(
+            list(torch.autograd.grad(mix(x, weight.requires_grad_(), along_a, along_b).sum(), weight)),
+            [x.double().sum((0, 1, 2))[:, None].expand(4, 6)],
+        ),
+    )
+
+    shapes = [(2, 784, 3), (3, 10, 5), (1, 300, 3, 3, 2), (40, 3, 3, 1), (2, 5000, 1)]
+    for shape, dtype in product(shapes, ALLOWED):
+        for dim in range(1, len(shape) - 1):
+            x = draw(*shape, dtype=dtype)
+            dy = draw(*shape[:dim], *shape[dim + 1 :], dtype=dtype, seed=1)
+            yield (
+                f"mean {shape} {dim} {dtype}",
+                compare(lambda x, dim=dim: module._mean(x, dim), lambda x, dim=dim: x.mean(dim), [x], dy),
+            )
+
+
+def repeats(module: ModuleType) -> bool:
+    """Whether a second run gives the same bits."""
+    tensors = arguments((2, 70, 9), (16, 16), torch.float32)
+    dy = draw(2, 70, 9, 16, seed=9)
+    first, second = (gradients(mix_of(module), tensors, dy) for _ in range(2))
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
