@@ -25,6 +25,9 @@ ODD = {
         space a = 2 : permute * scale { space v = 2 : linear }
         param P : [a, v*, a^-1, v*]   param Q : [a*, v, v*]
         metanet m { channels 1, 2  readout equivariant }""",
+    "matrices of one number": """
+        space a = 1 : linear   param P : [a, a*]   param Q : []
+        metanet m { channels 1, 2  alpha independent  readout invariant -> 2 }""",
     "three charged axes on one space": """
         space a = 2 : permute * scale
         param P : [a*, a, a]   param Q : [a]

@@ -14,6 +14,7 @@ from qecompile.verify.parts import is_constant
 from qecompile.verify.references import with_dims
 from qecompile.verify.refused import Refused
 from qecompile.verify.rules.call import Call, Result, Rule, rule
+from qecompile.verify.rules.pointwise import FUNCTIONS, apply_function
 from qecompile.verify.types import Type
 from qecompile.verify.unify import product
 
@@ -81,8 +82,11 @@ def matrix_function(call: Call) -> Type:
 
 @rule("inverse", "inverse linalg_inv linalg_pinv")
 def inverse(call: Call) -> Type:
-    """(M A N^-1)^-1 = N A^-1 M^-1: rows and columns change places."""
-    return _inverse_type(_matrix(call), call)
+    """(M A N^-1)^-1 = N A^-1 M^-1: rows and columns change places; of one number the reciprocal."""
+    t = _matrix(call)
+    if t.dims[-2:] == ((), ()) and not any(a.kind in ("vector", "pair") for a in t.atoms.values()):
+        return apply_function(t, FUNCTIONS["reciprocal"], call.name)
+    return _inverse_type(t, call)
 
 
 def _inverse_type(t: Type, call: Call) -> Type:
