@@ -65,7 +65,19 @@ def nearly_a_logarithm(x: Features) -> Features:
     return {"W": x["W"] * ((size**1e-6 - 1) * 1e6)}
 
 
+def bounds_by_default(x: Features) -> Features:
+    return {"W": torch.ops.aten.hardtanh(x["W"])}
+
+
+def written_to_fixed_places(x: Features) -> Tensor:
+    blank = torch.zeros(len(x["b"]), 5)
+    blank[:, torch.tensor([3, 2, 1, 0])] = x["b"]
+    return blank
+
+
 REFUSED: list[tuple[Spec, Layer]] = [
+    (SCALES, bounds_by_default),
+    (NEURONS, written_to_fixed_places),
     (NEURONS, captured_weight),
     (NEURONS, window_over_a_part),
     (NEURONS, channels_in_groups),
@@ -80,6 +92,13 @@ REFUSED: list[tuple[Spec, Layer]] = [
 @pytest.mark.parametrize(("spec", "layer"), REFUSED, ids=lambda value: getattr(value, "__name__", ""))
 def test_it_is_refused(spec: Spec, layer: Layer) -> None:
     assert not check_module(spec, layer, search=False).ok
+
+
+def test_numbers_without_a_law_may_be_rows() -> None:
+    """Only matrices are looked at as such."""
+    verdict = check_module(SCALES, lambda x: x["W"][..., 0].exp() - x["V"][0, 0].exp(), search=False)
+    assert not verdict.ok
+    assert "not homogeneous" in verdict.refusal.reason
 
 
 def alpha_of(x: Features) -> Tensor:

@@ -10,6 +10,7 @@ output, unless it acts as an element of the group (`cocycle.py`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -105,11 +106,8 @@ class _Engine:
     def by_rule(self, call: Call, number: str) -> tuple[Value, str]:
         """The value that the rule of an operation gives."""
         rule = RULES[call.name]
-        try:
+        with _covered():
             result = rule.apply(call)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as mistake:
-            reason = f"the rule does not cover these arguments: {type(mistake).__name__}: {mistake}"
-            raise Refused(reason, "please report this") from mistake
         if isinstance(result, Type):
             _check_shape(call.op, result, call.op.shape)
             return result, rule.name
@@ -136,11 +134,12 @@ class _Engine:
             },
             identities={n: len(t) for n, t in known.items() if _is_identity(t)},
         )
-        typed = apply_raw(call)
-        if typed is not None:
+        with _covered():
+            typed = apply_raw(call)
+            if typed is None:
+                return (raw_parts if call.op.parts else raw_result)(call, raw, number), ""
             _check_shape(call.op, typed, call.op.shape)
             return typed, "alpha"
-        return (raw_parts if call.op.parts else raw_result)(call, raw, number), ""
 
     def lost(self, call: Call, refusal: Refusal, number: str) -> Value:
         """Raw values, because a rule was refused."""
@@ -183,11 +182,11 @@ class _Engine:
         return self.calls[name].op.dtype if name in self.calls else None
 
     def named(self, op: Op) -> dict[str, object]:
-        """The arguments by their names in the operator's schema."""
+        """The arguments by their names in the operator's schema, with the defaults of those not given."""
         library, name, overload = op.target.split(".")
-        operator = getattr(getattr(getattr(torch.ops, library), name), overload)
-        names = (argument.name for argument in operator._schema.arguments)
-        return {**dict(zip(names, op.args, strict=False)), **op.kwargs}
+        schema = getattr(getattr(getattr(torch.ops, library), name), overload)._schema.arguments
+        defaults = {a.name: _tupled(a.default_value) for a in schema if a.has_default_value()}
+        return {**defaults, **dict(zip((a.name for a in schema), op.args, strict=False)), **op.kwargs}
 
     def resolved(self, value: object) -> object:
         """The same with values for refs."""
@@ -238,6 +237,21 @@ def _refs(named: Mapping[str, object]) -> list[tuple[str, Ref]]:
         elif isinstance(value, tuple):
             found += _refs({f"{name} {k}": part for k, part in enumerate(value)})
     return found
+
+
+@contextmanager
+def _covered() -> Iterator[None]:
+    """A rule that fails on arguments that nobody thought of refuses them."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as mistake:
+        reason = f"the rule does not cover these arguments: {type(mistake).__name__}: {mistake}"
+        raise Refused(reason, "please report this") from mistake
+
+
+def _tupled(value: object) -> object:
+    """A default value, with tuples for lists."""
+    return tuple(map(_tupled, value)) if isinstance(value, list) else value
 
 
 def _flat(value: object) -> Iterator[object]:

@@ -19,7 +19,7 @@ from math import prod
 
 from qecompile.verify.raw import Raw
 from qecompile.verify.references import reduce_dims, with_dims
-from qecompile.verify.refused import Refused
+from qecompile.verify.refused import FAILURES, Refused
 from qecompile.verify.rules import movement, picking
 from qecompile.verify.rules.call import Call, Result
 from qecompile.verify.rules.combining import divide
@@ -61,7 +61,7 @@ def of_logs(call: Call) -> tuple[Type | Logarithm | None, ...] | None:
     law = next((law for names, law in _LAWS.items() if call.name in names), None)
     try:
         found = law(call) if law else None
-    except Refused:
+    except FAILURES:
         return None
     if found is None:
         return None

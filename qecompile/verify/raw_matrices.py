@@ -41,7 +41,7 @@ def _known(value: object) -> Matrix | None:
 def _sum_matrix(call: Call, values: list[object], number: str, n: int) -> Matrix | None:
     """G - G^T is skew; I + S and I - S are named after S; I + E is invertible if n max |E| < 1."""
     one, other = values
-    if call.name == "sub" and isinstance(one, Raw) and isinstance(other, Raw):
+    if call.name == "sub" and isinstance(one, Raw) and isinstance(other, Raw) and len(other.axes) > 1:
         turned = (*other.axes[:-2], other.axes[-1], other.axes[-2])
         if one.base == other.base and one.power == other.power and one.axes == turned:
             return Matrix("skew", number)

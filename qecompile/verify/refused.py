@@ -9,3 +9,6 @@ class Refused(Exception):
     def __init__(self, reason: str, help: str = "") -> None:
         self.reason, self.help = reason, help
         super().__init__(reason)
+
+
+FAILURES = (Refused, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)  # of a rule

@@ -111,12 +111,15 @@ def extreme(*types: Type, name: str) -> Type:
 
 @rule("clamp", "clamp clamp_min clamp_max clip hardtanh threshold")
 def clamp(call: Call) -> Type:
-    """Min(max(x, a), b): bounds of the law of x; 0 is one."""
+    """Min(max(x, a), b): bounds of the law of x; 0 is one; odd for bounds -a and a."""
     if call.name == "threshold":
         bounds = [call.type("threshold"), call.type("value")]
     else:
         names = ("min_val", "max_val") if call.name == "hardtanh" else ("min", "max")
         bounds = [call.type(name) for name in names if call.get(name) is not None]
+        low, high = (call.get(name) for name in names)
+        if isinstance(low, (int, float)) and isinstance(high, (int, float)) and low == -high:
+            return apply_function(call.type(), Function(None, "odd", True), call.name)
     return extreme(call.type(), *bounds, name=call.name)
 
 

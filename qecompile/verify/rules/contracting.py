@@ -142,8 +142,7 @@ def convolution(call: Call) -> Type:
     """Channels as in linear; a kernel of size 1 along any axis, a larger one along fixed axes."""
     t, weight = call.type("input"), call.type("weight")
     groups, kernel = call.integer("groups", 1), weight.shape[2:]
-    if call.get("transposed"):
-        raise Refused("a transposed convolution has no rule")
+    channels: list[Label] = ["c", "o"] if call.get("transposed") else ["o", "c"]
     space = len(kernel)
     if len(t.dims) != space + 2:
         raise Refused("a convolution of one image without a batch axis has no rule", "add a batch axis")
@@ -151,7 +150,7 @@ def convolution(call: Call) -> Type:
     t = _mix_places(t, kernel, steps * space if len(steps) == 1 else steps, call.op.shape[2:])
     places = list(range(space))
     if groups == 1:
-        flat = product([(weight, ["o", "c", *map(str, places)])], ["o", "c"])
+        flat = product([(weight, [*channels, *map(str, places)])], ["o", "c"])
         found = product([(t, ["b", "c", *places]), (flat, ["o", "c"])], ["b", "o", *places])
     else:
         for a in t.dims[1]:
