@@ -10,8 +10,11 @@ gamma any continuous function of theta,
     scale, dilate     1 + eps sin(gamma)                 is positive                        for eps < 1;
     linear            I + eps sin(Gamma), entrywise:     the absolute row sums of what is   for eps < 1/n;
                       added to I are at most n eps, and below 1 it is invertible, on a path to I
-    rotate,           (I - K)^-1 (I + K) of the skew     a rotation, since I - K has no     for every eps.
+    rotate,           (I - K)^-1 (I + K) of the skew     a rotation, since I - K has no     for every eps;
     orthogonal        K = eps (Gamma - Gamma^T):         eigenvalue 0
+
+In floating point I - K is inverted with an error of about eps times that of a number: above 1000 single
+precision gives no rotation any more, and such an epsilon is refused.
 
 A covariant alpha on `linear` is I + eps sin(gamma) E with an equivariant endomorphism E = P Q^T whose
 eigenvalues lie in the unit disc: those of the sum lie within eps of 1, so it is invertible for eps < 1,
@@ -29,6 +32,7 @@ from qecompile.orbit import Factor, factors
 from qecompile.spec import Alpha, MetaNet, Space, Spec
 
 RAW_FAMILIES = ("shared", "independent")
+MOST_TURN = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def alpha_factors(spec: Spec, family: str = "shared") -> tuple[AlphaFactor, ...]
 
 
 def epsilon_bound(space: Space, family: str = "shared") -> Fraction | None:
-    """The number that epsilon stays below, so that alpha stays in the group; None if any will do.
+    """The number that epsilon stays below, so that alpha stays in the group; None if there is no alpha.
 
     >>> [epsilon_bound(Space(name="v", size=16, vector="linear"), f) for f in ("shared", "covariant")]
     [Fraction(1, 16), Fraction(1, 1)]
@@ -67,7 +71,7 @@ def epsilon_bound(space: Space, family: str = "shared") -> Fraction | None:
         return Fraction(1, space.size if family in RAW_FAMILIES else 1)
     if any(c.word in ("scale", "dilate") for c in space.characters):
         return Fraction(1)
-    return None
+    return Fraction(MOST_TURN) if has_alpha(space) else None
 
 
 def has_alpha(space: Space) -> bool:
@@ -88,17 +92,19 @@ def check_epsilon(spaces: Collection[Space], alpha: Alpha) -> Diagnostic | None:
     if not isinstance(value, int | float):
         return None
     bound, space = tightest_bound(spaces, alpha.family) or (Fraction(1), None)
-    if value <= 0:
+    shown = repr(value).removesuffix(".0")
+    if not value > 0:
+        reason = "alpha would be the identity" if value == 0 else "it must be positive"
         help = f"epsilon lies between 0 and {bound}, both left out"
-        return Diagnostic("QE094", f"epsilon is {value:g}: alpha would be the identity", help=help)
-    if value < bound or (space is None and any(map(has_alpha, spaces))):
+        return Diagnostic("QE094", f"epsilon is {shown}: {reason}", help=help)
+    if value < bound:
         return None
     if space is None:
-        return Diagnostic("QE094", f"epsilon is {value:g}", help="it lies between 0 and 1, both left out")
+        return Diagnostic("QE094", f"epsilon is {shown}", help="it lies between 0 and 1, both left out")
     reason = _leaves(space, alpha.family)
     return Diagnostic(
         "QE094",
-        f"epsilon is {value:g}, which can take alpha out of the group of `{space.name}`: {reason}",
+        f"epsilon is {shown}, which can take alpha out of the group of `{space.name}`: {reason}",
         help=f"choose epsilon below {bound}" + _other_way(space, alpha.family),
     )
 
@@ -106,8 +112,10 @@ def check_epsilon(spaces: Collection[Space], alpha: Alpha) -> Diagnostic | None:
 def _leaves(space: Space, family: str) -> str:
     """Why epsilon is bounded on a space."""
     n = space.size
-    if space.vector != "linear":
+    if space.vector != "linear" and any(c.word != "sign" for c in space.characters):
         return "1 + eps*sin(gamma) is positive for eps < 1 only"
+    if space.vector != "linear":
+        return f"single precision gives no rotations above {MOST_TURN}"
     if family in RAW_FAMILIES:
         return f"I + eps*sin(Gamma), {n} x {n}, is invertible for eps < {Fraction(1, n)} only"
     return "I + eps*sin(gamma)*P*Q^T is invertible for eps < 1 only"
@@ -196,7 +204,7 @@ def _map(word: str, space: Space, family: str) -> str:
             group = "SO(1) is trivial" if word == "rotate" else "O(1) = {+1,-1} is discrete"
             return f"none: {group}, {constant}"
         case _ if family in RAW_FAMILIES:
-            skew = "eps*(sin(Gamma) - sin(Gamma)^T), any eps > 0"
+            skew = "eps*(sin(Gamma) - sin(Gamma)^T), 0 < eps < 1000"
             return f"Cayley transform of {skew}"
         case _:
-            return "Cayley transform of eps*sin(gamma)*K with K equivariant and skew, any eps > 0"
+            return "Cayley transform of eps*sin(gamma)*K with K equivariant and skew, 0 < eps < 1000"

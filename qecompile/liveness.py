@@ -48,8 +48,6 @@ def judge_alpha(
         return Verdict(False, "there is no layer that alpha could follow")
     if not continuous_factors(spec):
         return Verdict(False, "no continuous factor of the group acts on a parameter: alpha is the identity")
-    if len(net.channels) < 2:
-        return Verdict(False, "the network has no layer that alpha could follow")
     if alpha is None:
         return Verdict(False, "no continuous factor has a covariant map here: alpha is the identity")
     if alpha.family != "covariant":
@@ -89,7 +87,11 @@ def _judge_covariant(spec: Spec, net: MetaNet, layer: Plan, inv: InvariantPlan, 
         at_once = [f for f in seen if not _is_cancelled(inv, f)]
         if k == last and at_once:
             return Verdict(True, _why_live(f"`{readout_text(net)}`", net.channels[k], at_once))
-    return Verdict(False, _why_dead(net, moving, seen))
+    mixed = any(c > 1 for c in net.channels[1 : last if net.outputs else last + 1])
+    signs = (
+        "; a mixture of channels may still change its sign, which has no gradient" if idle and mixed else ""
+    )
+    return Verdict(False, _why_dead(net, moving, seen) + signs)
 
 
 def _why_live(mixer: str, channels: int, factors: list[Factor]) -> str:

@@ -75,7 +75,7 @@ def test_every_group_word_has_its_identity_component_and_its_dimension() -> None
         ("d", "1 + eps*sin(gamma), 0 < eps < 1"),
         ("l", "I + eps*sin(Gamma), 0 < eps < 1/4"),
         ("one", "I + eps*sin(Gamma), 0 < eps < 1"),
-        ("o", "Cayley transform of eps*(sin(Gamma) - sin(Gamma)^T), any eps > 0"),
+        ("o", "Cayley transform of eps*(sin(Gamma) - sin(Gamma)^T), 0 < eps < 1000"),
         ("o1", "none: O(1) = {+1,-1} is discrete, so a continuous alpha is constant on it"),
         ("r1", "none: SO(1) is trivial, so a continuous alpha is constant on it"),
     ],
@@ -108,6 +108,16 @@ def test_the_raw_bound_of_linear_is_sharp(n: int) -> None:
         ("a = 4 : linear", "independent", 0.3, "choose epsilon below 1/4"),
         ("a = 4 : linear", "covariant", 1.0, "choose epsilon below 1"),
         ("a = 4 : dilate", "covariant", 1.5, "1 + eps*sin(gamma) is positive for eps < 1 only"),
+        ("a = 4 : linear", "shared", 0.2500001, "epsilon is 0.2500001, which can"),
+        ("a = 4 : scale", "shared", float("inf"), "choose epsilon below 1"),
+        ("a = 4 : scale", "shared", float("nan"), "epsilon is nan: it must be positive"),
+        ("a = 4 : scale", "shared", -0.1, "epsilon is -0.1: it must be positive"),
+        ("a = 4 : linear", "independent", 0, "epsilon lies between 0 and 1/4"),
+        ("a = 4 : rotate", "shared", 0.0, "epsilon lies between 0 and 1000"),
+        ("a = 4 : rotate", "covariant", 1000.5, "choose epsilon below 1000"),
+        ("a = 4 : orthogonal", "shared", float("inf"), "single precision gives no rotations above 1000"),
+        ("a = 4 : rotate * dilate", "covariant", 1, "choose epsilon below 1"),
+        ("a = 4 : permute", "shared", 1, "it lies between 0 and 1"),
     ],
 )  # fmt: skip
 def test_an_epsilon_out_of_range_names_the_space_and_the_bound(space, family, epsilon, said) -> None:
@@ -121,7 +131,13 @@ def test_an_epsilon_out_of_range_names_the_space_and_the_bound(space, family, ep
 
 @pytest.mark.parametrize(
     ("space", "family", "epsilon"),
-    [("4 : linear", "shared", 0.2499), ("4 : linear", "covariant", 0.99), ("3 : rotate", "shared", 7.0)],
+    [
+        ("4 : linear", "shared", 0.2499),
+        ("4 : linear", "covariant", 0.99),
+        ("3 : rotate", "shared", 7.0),
+        ("3 : rotate", "shared", 999.0),
+        ("1 : linear", "independent", 0.999),
+    ],
 )
 def test_an_epsilon_within_range_is_taken(space: str, family: str, epsilon: float) -> None:
     spec = parse(f"spec s {{ space a = {space}  param p : a }}")

@@ -169,6 +169,7 @@ def test_mixtures_that_stay_in_the_orbit_are_dead() -> None:
     assert not verdict.live
     assert "mixed to points of the orbit" in verdict.why
     assert max(measure(spec, seed).gradient for seed in range(3)) < 1e-12
+    assert "may still change its sign, which has no gradient" in verdict.why
 
 
 def test_what_no_readout_reads_is_dead() -> None:
