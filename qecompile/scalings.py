@@ -11,6 +11,10 @@ scalings of the group, those that alpha leaves alone included: E must have the r
 of the classes of equal exponents. Exponents depend on indices only through which of them are equal, so two
 values per index are enough.
 
+A tensor with one axis on a plane that is rotated is one of complex numbers: the maps to its type are complex
+multiples, alpha multiplies by complex numbers, and so m is complex. Its modulus is what scalings must give;
+its argument, in the same way, turns.
+
 Which scalings count depends on the readout. An invariant one sees several mixtures at once, so only those
 that the gauge removes from each channel by itself; a network of output weights is one mixture, so all of
 them, the scalar matrices of GL(n) included, and there it is enough that the orbit is open: it contains every
@@ -90,24 +94,34 @@ def _is_only_scaled(
     params: tuple[Param, ...],
 ) -> bool:
     """Whether alpha multiplies entries only, by what the `removed` factors can undo; see the statement."""
-    if any(f.is_matrix and f.size > 1 for f in moving):
+    if any(f.is_matrix and f.size > 1 and not f.is_turn for f in moving):
         return False
     rows: list[Exponents] = []
+    turns: list[Exponents] = []
     classes: dict[object, list[int]] = {}
+    complex_classes: dict[object, list[int]] = {}
     for p in params:
+        planes = sum(spec.space[a.space].vector == "rotate" and spec.space[a.space].size == 2 for a in p.axes)
         before, places = len(classes), 0
         for place in _places(spec, p):
-            if multiplied := _exponents(p, place, moving):
-                classes.setdefault((p.name, frozenset(multiplied.items())), []).append(len(rows))
+            multiplied = _exponents(p, place, moving), _turns(p, place, moving)
+            if any(multiplied):
+                kind = (p.name, *(frozenset(found.items()) for found in multiplied))
+                classes.setdefault(kind, []).append(len(rows))
+                if planes:
+                    complex_classes[kind] = classes[kind]
                 places += 1
             rows.append(_exponents(p, place, removed))
+            turns.append(_turns(p, place, removed))
         alone = len(classes) - before == places == len(list(_places(spec, p)))
         entries = prod(spec.space[a.space].size for a in p.axes if spec.space[a.space].is_vector)
-        if places and not (alone and entries == 1):
+        if places and planes > 1:
+            return False
+        if places and not (alone and entries == 1 + planes):
             apart = {p.axes[k].space for f in moving for m in f.moves if m.param == p.name for k in m.along}
-            if not _has_one_direction(spec, net, layer, p, apart):
+            if _directions(spec, net, layer, p, apart) != 1 + planes:
                 return False
-    return _solves(rows, classes)
+    return _solves(rows, classes) and _solves(turns, complex_classes)
 
 
 def _places(spec: Spec, p: Param) -> Iterator[tuple[int, ...]]:
@@ -132,10 +146,16 @@ def _exponents(p: Param, place: tuple[int, ...], factors: tuple[Factor, ...]) ->
     return {copy: power for copy, power in found.items() if power}
 
 
-def _has_one_direction(spec: Spec, net: MetaNet, layer: Plan, p: Param, apart: set[str]) -> bool:
-    """Whether all channels of a parameter's features are multiples of one tensor.
+def _turns(p: Param, place: tuple[int, ...], factors: tuple[Factor, ...]) -> Exponents:
+    """Which copies of which turns of a plane act on the entry of a parameter at some indices."""
+    moves = ((f, m) for f in factors if f.is_turn for m in f.moves if m.param == p.name)
+    return {(f.label, tuple(place[k] for k in m.along)): 1 for f, m in moves}
 
-    There may be one for each index value of the spaces that alpha keeps `apart`.
+
+def _directions(spec: Spec, net: MetaNet, layer: Plan, p: Param, apart: set[str]) -> int:
+    """How many tensors all channels of a parameter's features are combinations of, at most; 0 if of others.
+
+    There may be as many for each index value of the spaces that alpha keeps `apart`.
     """
     count = sum(
         t.height * c.multiplicity * prod(t.axes[k].size for k in t.own if t.axes[k].space not in apart)
@@ -144,7 +164,7 @@ def _has_one_direction(spec: Spec, net: MetaNet, layer: Plan, p: Param, apart: s
         if c.param == p.name
     )
     function = choose_activation(spec, p, net.activation)
-    return count == 1 and (function is None or function.name == "identity")
+    return count if function is None or function.name == "identity" else 0
 
 
 def _solves(rows: list[Exponents], classes: Mapping[object, list[int]]) -> bool:
