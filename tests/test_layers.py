@@ -63,8 +63,8 @@ STAGES = {
     ),
     "codegen": Stage(
         "codegen codegen.runtime codegen.blocks codegen.writer codegen.reduce codegen.expand "
-        "codegen.kernels codegen.kernels.ops codegen.kernels.mean codegen.kernels.form codegen.kernels.mix "
-        "codegen.kernels.write codegen.variance codegen.initialise codegen.linear codegen.gauge "
+        "codegen.kernels codegen.kernels.ops codegen.kernels.mean codegen.kernels.form codegen.kernels.tiles "
+        "codegen.kernels.mix codegen.kernels.write codegen.variance codegen.initialise codegen.linear codegen.gauge "
         "codegen.invariant codegen.alpha_raw codegen.alpha_covariant codegen.alpha codegen.network "
         "codegen.emit",
         below="errors spec alpha activations basis plan schedule",
@@ -100,7 +100,7 @@ STAGES = {
         "verify.rules.normalising verify.rules.filling verify.rules.linalg verify.rules.pooling "
         "verify.rules.recurrent verify.rules.spectra verify.rules.writing verify.rules.table "
         "verify.laws verify.steps verify.raw verify.intervals verify.raw_matrices verify.raw_results "
-        "verify.cocycle verify.logs verify.mirrors verify.hints verify.orbit_claim verify.judge verify.infer "
+        "verify.cocycle verify.logs verify.mirrors verify.hints verify.pieces verify.orbit_claim verify.judge verify.infer "
         "verify.export verify.trace verify.claims verify.sample verify.running verify.equivariance "
         "verify.network",
         below="errors spec groups basis",
@@ -152,6 +152,7 @@ USES_TORCH = {
     "groups",
     "verify.graph",
     "verify.facts",
+    "verify.pieces",
     "verify.infer",
     "verify.export",
     "verify.trace",

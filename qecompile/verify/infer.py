@@ -24,9 +24,10 @@ from qecompile.verify.hints import Hint, hints, settled, with_hint
 from qecompile.verify.judge import judge
 from qecompile.verify.laws import tensor_type
 from qecompile.verify.mirrors import Mirrors
+from qecompile.verify.pieces import made_of_pieces, of_constant
 from qecompile.verify.raw import Raw, new_raw
 from qecompile.verify.raw_results import raw_parts, raw_result, refused_result
-from qecompile.verify.refused import Refused
+from qecompile.verify.refused import FAILURES, Refused
 from qecompile.verify.rules.call import Call, base_name
 from qecompile.verify.rules.table import RULES
 from qecompile.verify.steps import Inference, Path, Refusal, Step
@@ -72,6 +73,7 @@ class _Engine:
         self.calls: dict[str, Call] = {}
         self.steps: list[Step] = []
         self.ops: dict[str, Op] = {}
+        self.pieces: dict[str, Type | None] = {}
         self.mirrors = Mirrors(self.values, self.ops, self.made, self.key, self.arguments)
 
     def type_op(self, op: Op) -> None:
@@ -95,13 +97,36 @@ class _Engine:
                 value, rule = self.by_rule(call, number)
         except Refused as mistake:
             rule = "alpha" if raw is not None else RULES[call.name].name
-            value = self.lost(call, self.refusal(op, rule, mistake), number)
-            known = known or hints(call, self.mirrors)
+            cut = None if raw is not None else self.by_pieces(call)
+            value = cut or self.lost(call, self.refusal(op, rule, mistake), number)
+            known = known or (() if cut else hints(call, self.mirrors))
+        else:
+            if isinstance(value, Type) and raw is None:
+                self.pieces[op.name] = self.by_pieces(call, value)
         self.values[op.name] = _informed(op, value, known)
         value = self.values[op.name]
         shown = [str(v) for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, Type)]
         if shown:
             self.steps.append(Step(op.name, op.target, rule, "; ".join(shown), op.source))
+
+    def by_pieces(self, call: Call, typed: Type | None = None) -> Type | None:
+        """The type of a result that is constant piece by piece, or that such arguments give."""
+        named = self.named(call.op)
+        try:
+            found = made_of_pieces(call, typed) if typed else None
+            if found is None and any([self.cut(ref) for _, ref in _refs(named)]):
+                given = {name: self.resolved(value, self.pieces) for name, value in named.items()}
+                result = RULES[call.name].apply(replace(call, given=given))
+                found = result if isinstance(result, Type) else None
+        except FAILURES:
+            return None
+        return found if found and found.shape == tuple(call.op.shape) else None
+
+    def cut(self, ref: Ref) -> bool:
+        """Whether a value has a type by pieces."""
+        if ref.name in self.known and ref.name not in self.pieces:
+            self.pieces[ref.name] = of_constant(self.known[ref.name])
+        return self.pieces.get(ref.name) is not None
 
     def by_rule(self, call: Call, number: str) -> tuple[Value, str]:
         """The value that the rule of an operation gives."""
@@ -188,11 +213,11 @@ class _Engine:
         defaults = {a.name: _tupled(a.default_value) for a in schema if a.has_default_value()}
         return {**defaults, **dict(zip((a.name for a in schema), op.args, strict=False)), **op.kwargs}
 
-    def resolved(self, value: object) -> object:
+    def resolved(self, value: object, instead: Mapping[str, Type | None] | None = None) -> object:
         """The same with values for refs."""
         if isinstance(value, Ref):
-            return self.values[value.name]
-        return tuple(map(self.resolved, value)) if isinstance(value, tuple) else value
+            return (instead or {}).get(value.name) or self.values[value.name]
+        return tuple(self.resolved(part, instead) for part in value) if isinstance(value, tuple) else value
 
     def key(self, op: Op, images: Mapping[str, str] | None = None) -> object:
         """Equal for operations that make equal values; with `images`, other values for its arguments."""

@@ -218,8 +218,9 @@ def _agree_free(seats: Sequence[Seat]) -> Atom:
 
 def _agree_index(atoms: Sequence[Atom]) -> Atom:
     spaces = sorted({a.space for a in atoms})
-    if len(spaces) > 1 and all(a.parts for a in atoms) and len({(a.size, a.owner) for a in atoms}) == 1:
-        return refined(atoms)
+    owners = {a.owner for a in atoms if not all(map(is_constant, a.parts)) or not a.parts}
+    if len(spaces) > 1 and all(a.parts for a in atoms) and len({a.size for a in atoms}) == 1 >= len(owners):
+        return refined(atoms, next(iter(owners), None))
     if len(spaces) > 1:
         raise Refused(
             f"axes of different spaces are aligned: {' and '.join(f'`{s}`' for s in spaces)}",

@@ -69,8 +69,8 @@ def borders(parts: Sequence[Part]) -> list[int]:
     return [0, *accumulate(map(part_size, parts))]
 
 
-def refined(atoms: Sequence[Atom]) -> Atom:
-    """The joint axis of values that are combined entry by entry.
+def refined(atoms: Sequence[Atom], owner: Owner) -> Atom:
+    """The joint axis of values that are combined entry by entry; where nothing acts, they may vary freely.
 
     Raises:
         Refused: entries of different spaces are aligned.
@@ -80,7 +80,24 @@ def refined(atoms: Sequence[Atom]) -> Atom:
         for ends, part in zip(pairwise(borders(atom.parts)), atom.parts, strict=True):
             if not is_constant(part) and placed.setdefault(ends, part) != part:
                 raise _unlike(atoms)
-    return joint_atom(filled(placed, atoms[0].size), atoms[0].owner)
+    for (first, last), part in placed.items():
+        if any(first < end < last for a in atoms for end in borders(a.parts) if _acted_on(part)):
+            raise Refused(
+                "a value that differs within entries of one space meets them",
+                "it must be the same for all entries that the group permutes",
+            )
+    return joint_atom(_between(placed, atoms), owner)
+
+
+def _acted_on(part: Part) -> bool:
+    return any(atom.kind == "index" or atom.places is not None for atom in part)
+
+
+def _between(placed: dict[tuple[int, int], Part], atoms: Sequence[Atom]) -> list[Part]:
+    """The parts, with constant ones in between that end where one of the values does."""
+    ends = sorted({end for a in atoms for end in borders(a.parts)})
+    gaps = {(a, b): constant(b - a) for a, b in pairwise(ends) if not any(s < b and a < e for s, e in placed)}
+    return filled({**placed, **gaps}, atoms[0].size)
 
 
 def filled(placed: dict[tuple[int, int], Part], size: int) -> list[Part]:
