@@ -25,7 +25,7 @@ from sym_examples import EXAMPLES, ROOT, SPECS
 import qecompile as qe
 from qecompile.basis import total_affine, total_dim
 from qecompile.proving import prover
-from qecompile.recheck import command, obligations
+from qecompile.recheck import command, emitted, large, obligations
 from qecompile.recheck.diagrams import Forest
 from qecompile.recheck.elaborate import elaborate
 from qecompile.recheck.listing import check_basis
@@ -71,6 +71,11 @@ def mlp(tmp_path: Path) -> Case:
 @pytest.fixture
 def nested(tmp_path: Path) -> Case:
     return Case(tmp_path, NESTED, emit=False)
+
+
+@pytest.fixture
+def square(tmp_path: Path) -> Case:
+    return Case(tmp_path, SQUARE)
 
 
 @pytest.fixture
@@ -633,3 +638,30 @@ def test_a_spec_that_says_nothing_cannot_be_elaborated(tmp_path: Path, text: str
     path.write_text(text, encoding="latin-1")
     with pytest.raises(BadInput):
         elaborate(path, "s", {}, GRAMMAR)
+
+
+# --- what is too large --------------------------------------------------------------------------------
+
+
+def test_a_large_layer_is_checked_as_far_as_it_can_be_run(
+    square: Case, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing was found to be wrong, but not all could be confirmed: no script may take that for a yes."""
+    monkeypatch.setattr(emitted, "MOST_NUMBERS", 10)
+    assert square.status() == 3
+    said = capsys.readouterr().out
+    assert (
+        "follows two group elements without rounding; it has 38 weights, none dead and no two alike" in said
+    )
+    assert "NOT RE-CHECKED: that the weights are independent, and the law of MetaNet; with 16 entries" in said
+    monkeypatch.setattr(large, "MOST_NUMBERS", 10)
+    assert square.status() == 3
+    assert "NOT RE-CHECKED: what the emitted file computes; with 16 entries" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("mutant", ["a term is dropped", "rows for columns", "a row for the diagonal"])
+def test_mistakes_in_a_large_layer_are_refused(
+    mutant: str, square: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(emitted, "MOST_NUMBERS", 10)
+    assert remade(square, SQUARE_MUTANTS[mutant]) == 1

@@ -21,6 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from .nullity import Wrong
 
+LEFT_OUT = "NOT RE-CHECKED"
+"""The beginning of a line about something that could be confirmed, and was not."""
 PLAIN = (type(None), bool, int, float, str, torch.dtype, torch.device, torch.Size)
 LINEAR = frozenset(
     "_reshape_alias _to_copy _unsafe_view add addmm addmv addbmm alias arange as_strided baddbmm "
@@ -79,6 +81,11 @@ def cuts(name: str, args: Any, found: Any) -> bool:
     """Whether a use of an operation makes integers of other numbers."""
     moved = (*args, found) if name in ("_to_copy", "copy", "fill") else ()
     return not all(t.is_floating_point() for t in moved if isinstance(t, Tensor))
+
+
+def typed(x: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
+    """Inputs of the dtype of a module."""
+    return {k: t.to(next(module.parameters()).dtype) for k, t in x.items()}
 
 
 def kept(value: Any) -> Any:
