@@ -217,17 +217,53 @@ def cayley(g: Tensor) -> Tensor:
     return torch.linalg.solve(eye - skew, eye + skew)
 
 
+def expanded(g: Tensor) -> Tensor:
+    skew = (g - g.mT).mT.mT
+    eye = torch.eye(3).expand_as(skew)
+    return torch.linalg.solve(eye - skew, eye + skew)
+
+
+def transposed(g: Tensor) -> Tensor:
+    skew, eye = g - g.mT, torch.eye(3)
+    return torch.linalg.solve(eye + skew, eye + skew.mT)
+
+
+def by_inverse(g: Tensor) -> Tensor:
+    skew, eye = g - g.mT, torch.eye(3)
+    return (eye + skew) @ torch.linalg.inv((eye + skew).mT)
+
+
+def same_twice(g: Tensor) -> Tensor:
+    skew, eye = g - g.mT, torch.eye(3)
+    return (eye + skew) @ torch.linalg.inv(eye + skew.mT.mT) @ (eye + skew)
+
+
 @pytest.mark.parametrize(
     ("make", "ok"),
     [
         (cayley, True),
+        (expanded, True),
+        (transposed, True),
+        (by_inverse, True),
+        (same_twice, False),
         (lambda g: torch.linalg.matrix_exp(g - g.mT), True),
         (lambda g: torch.eye(3) + g, False),
         (lambda g: torch.linalg.matrix_exp(g), False),
         (lambda g: torch.linalg.matrix_exp(g + g.mT), False),
         (lambda g: torch.linalg.solve(torch.eye(3) - g, torch.eye(3) + g), False),
     ],
-    ids=["cayley", "exponential", "near the identity", "exponential of any", "symmetric", "cayley of any"],
+    ids=[
+        "cayley",
+        "expanded",
+        "transposed",
+        "by inverse",
+        "same twice",
+        "exponential",
+        "near the identity",
+        "exponential of any",
+        "symmetric",
+        "cayley of any",
+    ],
 )
 def test_rotations_are_moved_by_rotations(make: Callable[[Tensor], Tensor], ok: bool) -> None:
     verdict = judged(TURNS, Turn(make))

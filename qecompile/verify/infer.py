@@ -18,7 +18,7 @@ from torch import Tensor
 
 from qecompile.verify.canonical import weight_type
 from qecompile.verify.cocycle import apply_raw
-from qecompile.verify.facts import constant_type
+from qecompile.verify.facts import LARGEST, constant_type
 from qecompile.verify.graph import Graph, Op, Ref
 from qecompile.verify.hints import Hint, hints, settled, with_hint
 from qecompile.verify.judge import judge
@@ -157,7 +157,7 @@ class _Engine:
                 for n, t in known.items()
                 if t.numel() and not t.is_complex()
             },
-            identities={n: len(t) for n, t in known.items() if _is_identity(t)},
+            identities={n: t.shape[-1] for n, t in known.items() if _is_identity(t)},
         )
         with _covered():
             typed = apply_raw(call)
@@ -304,9 +304,9 @@ def _valueless(name: str) -> Raw:
 
 
 def _is_identity(t: Tensor) -> bool:
-    if t.dim() != 2 or t.shape[0] != t.shape[1]:
+    if t.dim() < 2 or t.shape[-1] != t.shape[-2] or t.numel() > LARGEST:
         return False
-    return torch.equal(t, torch.eye(t.shape[0], dtype=t.dtype, device=t.device))
+    return torch.equal(t, torch.eye(t.shape[-1], dtype=t.dtype, device=t.device).expand_as(t))
 
 
 def _informed(op: Op, value: Value, known: Sequence[Hint]) -> Value:

@@ -22,16 +22,27 @@ def matrix_of(call: Call, number: str) -> Matrix | None:
             return _scaled_matrix(call, values, number)
         case "inverse" | "linalg_inv":
             known = _known(call.given.get("A", values[0]))
-            usable = known is not None and known.kind in ("invertible", "rotation")
+            usable = known is not None and known.kind != "skew"
             return replace(known, inverse=not known.inverse) if known and usable else None
         case "linalg_solve" if call.get("left", True) is True:
             one, other = (_known(call.given.get(name)) for name in ("A", "B"))
-            if one and other and {one.kind, other.kind} == {"cayley+", "cayley-"} and one.name == other.name:
+            if one and other and _are_cayley(one, other) and one.inverse == other.inverse:
+                return Matrix("rotation", number)
+        case "matmul" | "bmm":
+            one, other = (
+                _known(call.given.get(name)) for name in ("self", "mat2" if call.name == "bmm" else "other")
+            )
+            if one and other and _are_cayley(one, other) and one.inverse != other.inverse:
                 return Matrix("rotation", number)
         case "matrix_exp" | "linalg_matrix_exp":
             known = _known(values[0])
             return Matrix("rotation" if known and known.kind == "skew" else "invertible", number)
     return None
+
+
+def _are_cayley(one: Matrix, other: Matrix) -> bool:
+    """Whether these are I + S and I - S, or inverses of them; all of these commute."""
+    return {one.kind, other.kind} == {"cayley+", "cayley-"} and one.name == other.name
 
 
 def _known(value: object) -> Matrix | None:
@@ -52,7 +63,8 @@ def _sum_matrix(call: Call, values: list[object], number: str, n: int) -> Matrix
         if call.name == "sub" and name == "other":  # -(I - E)
             continue
         if rest.matrix is not None and rest.matrix.kind == "skew":
-            return Matrix("cayley-" if call.name == "sub" else "cayley+", rest.matrix.name)
+            minus = (call.name == "sub") != rest.matrix.transposed
+            return Matrix("cayley-" if minus else "cayley+", rest.matrix.name)
         if n * max(-rest.interval[0], rest.interval[1]) < 1:
             return Matrix("invertible", number)
     return None

@@ -73,8 +73,10 @@ def _view(call: Call, raw: Raw) -> Raw | None:
 
 
 def _transposed(matrix: Matrix | None) -> Matrix | None:
-    if matrix is None or matrix.kind in ("cayley+", "cayley-", "skew"):
+    if matrix is None:
         return None
+    if matrix.kind in ("cayley+", "cayley-"):  # S^T = -S
+        return replace(matrix, kind="cayley-" if matrix.kind == "cayley+" else "cayley+")
     return replace(matrix, transposed=not matrix.transposed)
 
 
