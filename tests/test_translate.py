@@ -107,6 +107,16 @@ def test_smaller_families_have_the_weights_that_they_declare(options: str) -> No
     assert (expected.layer(1, 1, bias=True) < complete.layer(1, 1, bias=True)) == bool(options)
 
 
+@pytest.mark.parametrize("seed", [0, 27, 57, 144])
+def test_probes_do_not_refuse_small_layers_by_chance(seed: int) -> None:
+    """Codes of size 3 x 2 in small integers are often parallel."""
+    spec = parse(
+        "spec s { space x = 3 : fixed  space h = 3 : permute * scale  param W : h <- x  param b : h"
+        "  metanet m { channels 1, 2  readout equivariant  mix x encode(2) } }"
+    )
+    probe_layer(spec, module_of(spec).EquivariantLinear, seed)
+
+
 def test_a_low_rank_context_replaces_few_maps_on_small_spaces() -> None:
     """Of the four products of two invariants of a 2x2 matrix only one has no more than two blocks."""
     spec = parse(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from qecompile.basis import joint_invariants
 from qecompile.invariants import Diagram
@@ -30,7 +30,7 @@ from qecompile.verify.translate import (
 )
 
 CODES = ("encode_", "decode_")
-ELEMENTS = 3
+ELEMENTS, TRIES = 3, 3
 MOST_NUMBERS, MOST_WEIGHTS = 2_000_000, 200_000
 
 Layer = Callable[..., nn.Module]
@@ -203,6 +203,20 @@ def probe_layer(spec: Spec, layer: Layer, seed: int = 0) -> tuple[int, int]:
         for name, value in expected.items():
             if not torch.equal(moved[name], value):
                 raise MismatchError(f"output {name} does not follow an exact group element")
+    for left in reversed(range(TRIES)):
+        try:
+            return _probe_weights(spec, made, rng), ELEMENTS
+        except MismatchError:
+            if (
+                not left
+            ):  # in few small integers two weights can be alike by chance, again and again they cannot
+                raise
+            _fill_with_integers(made, rng)
+    raise AssertionError("unreachable")
+
+
+def _probe_weights(spec: Spec, made: nn.Module, rng: np.random.Generator) -> int:
+    """The number of weights; each of them must have an effect of its own."""
     probes = [draw_probe(spec, rng) for _ in range(6)]
     codes = [p for name, p in made.named_parameters() if name.startswith(CODES)]
     if codes and not bool(torch.stack([gradient(made, probe, codes) for probe in probes]).any(0).all()):
@@ -215,13 +229,20 @@ def probe_layer(spec: Spec, layer: Layer, seed: int = 0) -> tuple[int, int]:
         if key in seen:
             raise MismatchError(f"the weights {seen[key]} and {name} always act alike")
         seen[key] = name
-    return len(names) + sum(p.numel() for p in codes), ELEMENTS
+    return len(names) + sum(p.numel() for p in codes)
 
 
 def _fill_with_integers(layer: nn.Module, rng: np.random.Generator) -> None:
-    """Small random integers for all weights, and for the codes among the buffers."""
-    tensors: dict[str, Tensor] = dict(layer.named_parameters())
-    tensors |= {name: b for name, b in layer.named_buffers() if name.startswith(CODES)}
+    """Small random integers for all weights, and for the codes among the buffers.
+
+    Codes of full rank: with parallel ones two weights would act alike, by chance.
+    """
+    codes = {
+        name: t for name, t in (*layer.named_parameters(), *layer.named_buffers()) if name.startswith(CODES)
+    }
     with torch.no_grad():
-        for t in tensors.values():
-            t.copy_(torch.as_tensor(rng.integers(-3, 4, size=tuple(t.shape))))
+        for name, t in {**dict(layer.named_parameters()), **codes}.items():
+            drawn = rng.integers(-3, 4, size=tuple(t.shape))
+            while name in codes and np.linalg.matrix_rank(drawn) < min(t.shape):
+                drawn = rng.integers(-3, 4, size=tuple(t.shape))
+            t.copy_(torch.as_tensor(drawn))
