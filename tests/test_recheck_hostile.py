@@ -10,10 +10,11 @@ import ast
 from pathlib import Path
 
 import pytest
-from certificates import MLP, SQUARE, Case, remade
+from certificates import MLP, SQUARE, Case, certificate_of, remade
 from sym_examples import SPECS
 
 import qecompile as qe
+from qecompile.codegen.emit import emit_source
 from qecompile.recheck.source import suspicious
 from qecompile.spec import Alpha, MetaNet
 
@@ -152,6 +153,16 @@ NETWORK_DECEIVES = {
 @pytest.mark.parametrize("mutant", NETWORK_DECEIVES.values(), ids=NETWORK_DECEIVES.keys())
 def test_networks_that_deceive_are_refused(mutant: list[tuple[str, str]], tmp_path: Path) -> None:
     assert remade(Case(tmp_path, MLP), mutant) == 1
+
+
+def test_kernels_for_a_gpu_are_neither_run_nor_confirmed(
+    square: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever stands below the line where kernels begin: no status that a script takes for a yes."""
+    assert square.emitted is not None
+    square.emitted.write_text(emit_source(square.spec, kernels=True) + "raise SystemExit(0)\n")
+    assert square.status(certificate_of(square.spec, square.emitted)) == 3
+    assert "NOT RE-CHECKED: the Triton kernels from line" in capsys.readouterr().out
 
 
 # --- what emitted files say is known ------------------------------------------------------------------

@@ -144,11 +144,15 @@ def run_emitted(file: Emitted, spec: Elaborated) -> Iterator[str]:
     """The facts about what an emitted file computes."""
     from .elements import Draws  # needs torch, as what follows does
     from .emitted import check_module
-    from .source import import_source
-    from .watched import unchanged
+    from .source import KERNELS, import_source
+    from .watched import LEFT_OUT, unchanged
 
-    module = import_source(file.source, file.name)
+    source, kernels, _ = file.source.partition(KERNELS)
+    module = import_source(source, file.name)
     yield "the emitted file's bytes; its source says nothing but what computes"
+    if kernels:
+        line = len(source.splitlines()) + 1
+        yield f"{LEFT_OUT}: the Triton kernels from line {line} on, which need a GPU"
     draws = Draws(spec, seed=int(hashed(file.source)[:15], 16))  # which a file cannot foresee
     try:
         with unchanged(module):
