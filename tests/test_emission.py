@@ -333,6 +333,14 @@ def test_as_many_codes_as_values_are_complete_mixing() -> None:
     assert sum(p.numel() for p in layer.parameters()) == 9 + 3
 
 
+def test_no_codes_are_emitted_for_a_space_without_axes() -> None:
+    spec = parse(
+        "spec s { space x = 3 : fixed  space h = 2 : permute  param b : h"
+        "  metanet m { channels 1, 2  readout equivariant  mix x lowrank(1) } }"
+    )
+    assert "self.encode" not in emit_source(spec)
+
+
 def test_only_plain_fixed_spaces_are_mixed_freely() -> None:
     spec = spec_of({"a": "3 permute"}, {"p": "a"})
     net = MetaNet(name="m", channels=(1, 2), mix=(Mix(space="a", mode="encode", rank=2),))

@@ -40,7 +40,8 @@ def choose_codes(spec: Spec, net: MetaNet | None) -> tuple[Code, ...]:
             codes[m.space] = Code(m.space, size, m.mode, rank)
     silent = sorted((name for name in free if name not in said), key=lambda name: -spec.space[name].size)
     codes |= _coded_by_size(spec, silent, codes)
-    return tuple(codes[s.name] for s in spec.spaces if s.name in codes)
+    used = {axis.space for p in spec.parameters for axis in p.axes}
+    return tuple(codes[s.name] for s in spec.spaces if s.name in codes and s.name in used)
 
 
 def _coded_by_size(spec: Spec, silent: list[str], said: dict[str, Code]) -> dict[str, Code]:

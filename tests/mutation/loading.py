@@ -99,6 +99,8 @@ def parts_of(module: ModuleType, ins: int, outs: int) -> Iterator[Part]:
             continue
         value = getattr(module, name)
         arguments = made.get(name, () if name == "MetaNet" else _arguments(value, ins))
+        if name == "Invariants" and "one feature per channel" in inspect.getsource(value.__init__):
+            arguments = (ins, ins)
         part = _Function(value) if name == "activate" else value(*arguments)
         shown = f"{name}({', '.join(map(str, arguments))})"
         channels = ins if name != "MetaNet" else _network_channels(part)
