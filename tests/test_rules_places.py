@@ -125,3 +125,6 @@ def test_sums_at_places(places: list[int], expected: str) -> None:
     index = tape.constant(torch.tensor(places)[None, :, None].expand(3, 4, 6))
     found = tape.call("scatter_add.default", blank, 1, index, b)
     assert holds(tape, found) == expected if expected[0] == "[" else expected in refused(tape, found)
+    same = tape.call("scatter_reduce.two", blank, 1, index, b, "sum")
+    assert holds(tape, same) == expected if expected[0] == "[" else expected in refused(tape, same)
+    assert "sums only" in refused(tape, tape.call("scatter_reduce.two", blank, 1, index, b, "amax"))

@@ -35,6 +35,13 @@ def captured_weight(x: Features) -> Features:
     return {"b": x["b"] + loose}
 
 
+def captured_in_a_function_inside(x: Features) -> Features:
+    def shifted(b: Tensor) -> Tensor:
+        return b + loose
+
+    return {"b": shifted(x["b"])}
+
+
 def window_over_a_part(x: Features) -> Tensor:
     return F.avg_pool1d(x["b"][:, None], 3)
 
@@ -79,6 +86,7 @@ REFUSED: list[tuple[Spec, Layer]] = [
     (SCALES, bounds_by_default),
     (NEURONS, written_to_fixed_places),
     (NEURONS, captured_weight),
+    (NEURONS, captured_in_a_function_inside),
     (NEURONS, window_over_a_part),
     (NEURONS, channels_in_groups),
     (NEURONS, stored_statistics),

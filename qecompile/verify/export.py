@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from functools import partial
-from types import CellType, FunctionType, MethodType
+from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 from unittest.mock import patch
 
@@ -83,10 +83,18 @@ def captured(value: object, seen: set[int] | None = None) -> Iterator[nn.Paramet
         parts = (value.func, value.args, value.keywords)
     elif isinstance(value, FunctionType) and not ours(value.__code__.co_filename):
         cells = [cell.cell_contents for cell in value.__closure__ or () if cell != CellType()]
-        named = [value.__globals__.get(name) for name in value.__code__.co_names]
+        named = [value.__globals__.get(name) for name in _names(value.__code__)]
         parts = [*cells, *named, value.__defaults__]
     for part in parts:
         yield from captured(part, seen)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """The names that a function reads, those of the functions written inside of it included."""
+    yield from code.co_names
+    for part in code.co_consts:
+        if isinstance(part, CodeType):
+            yield from _names(part)
 
 
 def export(

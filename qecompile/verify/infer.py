@@ -38,6 +38,7 @@ __all__ = ["Inference", "Path", "Refusal", "Step", "infer", "tensor_type"]
 BLIND = frozenset(  # only the shape of `self` matters
     "zeros_like ones_like full_like new_zeros new_ones new_full fill zero copy".split()
 )
+MOST_COMPARED = 1 << 10  # entries
 Value = Type | Raw | tuple[Type | Raw, ...]
 
 
@@ -68,7 +69,7 @@ class _Engine:
         self.values |= {name: weight_type(shape) for name, shape in graph.parameters.items()}
         self.values |= {name: constant_type(value) for name, value in self.known.items()}
         self.values |= {name: _valueless(name) for name, value in graph.buffers.items() if value is None}
-        self.numbers = {name: name for name in self.values}
+        self.numbers = {name: name for name in self.values} | _equal_constants(self.known)
         self.made: dict[object, str] = {}
         self.calls: dict[str, Call] = {}
         self.steps: list[Step] = []
@@ -301,6 +302,16 @@ def _valueless(name: str) -> Raw:
         name, "buffer", "constant", f"the buffer {name} has no value", "put the module on the CPU"
     )
     return new_raw(refusal, name, ())
+
+
+def _equal_constants(known: Mapping[str, Tensor]) -> dict[str, str]:
+    """The first of all constants that are equal, by name; large ones are not compared."""
+    first: dict[object, str] = {}
+    return {
+        name: first.setdefault((t.dtype, t.shape, *t.flatten().tolist()), name)
+        for name, t in known.items()
+        if t.numel() <= MOST_COMPARED
+    }
 
 
 def _is_identity(t: Tensor) -> bool:

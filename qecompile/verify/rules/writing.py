@@ -114,9 +114,13 @@ def _gathered_at(part: Type, d: int, places: Sequence[int], size: int) -> Type:
     return reduce_dims(regroup_type(part, (*part.shape[:d], *split, *part.shape[d + 1 :])), (gone,))
 
 
-@rule("sums at places", "scatter_add")
+@rule("sums at places", "scatter_add scatter_reduce")
 def scatter_add(call: Call) -> Type:
     """X[.., places[k], ..] += y[.., k, ..]: the places are known, and equal in all rows."""
+    if call.name == "scatter_reduce" and (
+        call.get("reduce") != "sum" or call.get("include_self") is not True
+    ):
+        raise Refused("`scatter_reduce` has a rule for sums only", "regroup the axis, and reduce it")
     t, part, d = call.type(), call.type("src"), call.dim()
     places, shape = call.values.get("index", ((), ()))
     inner = prod(shape[d + 1 :])
