@@ -99,9 +99,11 @@ def parts_of(module: ModuleType, ins: int, outs: int) -> Iterator[Part]:
             continue
         value = getattr(module, name)
         arguments = made.get(name, () if name == "MetaNet" else _arguments(value, ins))
-        if name == "Invariants" and "one feature per channel" in inspect.getsource(value.__init__):
+        try:
+            part = _Function(value) if name == "activate" else value(*arguments)
+        except ValueError:  # invariants that keep channels apart: one feature for each
             arguments = (ins, ins)
-        part = _Function(value) if name == "activate" else value(*arguments)
+            part = value(*arguments)
         shown = f"{name}({', '.join(map(str, arguments))})"
         channels = ins if name != "MetaNet" else _network_channels(part)
         yield Part(shown, name, draw_weights(part.double()), channels, module.SHAPES)
