@@ -16,7 +16,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from emitted import randomised
+from emitted import features, randomised, weights
 from kernels.cases import OWN, SMALL, emitted, own_spec
 from test_blocks import close, outputs, plainly, tensors_of
 from torch import Tensor
@@ -44,7 +44,7 @@ def lines_of(program: str, *words: str) -> list[dict[str, object]]:
 
 # --- what kernels compute --------------------------------------------------------------------------------
 
-QUICK = [*OWN, "moe", "llama"]
+QUICK = ["diagonals", "stack", "moe"]
 
 
 @needs_triton
@@ -56,16 +56,17 @@ def test_kernels_compute_what_the_plan_says() -> None:
 
 @needs_triton
 @pytest.mark.slow
-def test_kernels_of_every_spec_of_the_library() -> None:
-    found = lines_of("interpreted", *SMALL)
-    assert {line["case"] for line in found} == {path.stem for path in (TESTS.parent / "specs").glob("*.sym")}
+def test_kernels_of_every_spec_of_the_library_and_of_our_own() -> None:
+    found = lines_of("interpreted", *SMALL, *OWN, "functions")
+    library = {path.stem for path in (TESTS.parent / "specs").glob("*.sym")}
+    assert {line["case"] for line in found} == {*library, *OWN, "functions"}
 
 
 @needs_triton
 @pytest.mark.slow
 def test_kernels_at_other_sizes_channels_dtypes_and_layouts() -> None:
     (found,) = lines_of("interpreted", "variants")
-    assert found["checks"] > 60
+    assert found["checks"] > 100
 
 
 @needs_triton
@@ -117,6 +118,7 @@ def test_values_and_gradients_are_those_of_plain_torch(built) -> None:
         torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("built", ["diagonals"], indirect=True)
 def test_gradients_of_every_order(built) -> None:
     module, layer, x = built
     function, tensors = outputs(module, layer, list(x)), tensors_of(layer, x)
@@ -133,6 +135,7 @@ def test_only_the_gradients_that_are_needed(built) -> None:
     assert all(t.grad is None for name, t in given.items() if name != "v")
 
 
+@pytest.mark.parametrize("built", ["matrix"], indirect=True)
 def test_operators_keep_their_promises(built) -> None:
     """Schemas, derivatives and shapes without data, as torch itself checks them."""
     module, _, _ = built
@@ -170,6 +173,7 @@ def test_compiled_graphs_hold_the_operators(built) -> None:
     assert module.REGISTERED  # by the compiler, which met the operators first
 
 
+@pytest.mark.parametrize("built", ["diagonals"], indirect=True)
 def test_function_transforms(built) -> None:
     module, layer, x = built
     alone = torch.vmap(lambda t: {k: v[0] for k, v in layer({k: v[None] for k, v in t.items()}).items()})(x)
@@ -204,6 +208,108 @@ def test_two_copies_of_a_file_live_side_by_side(built) -> None:
     other.load_state_dict(layer.state_dict())
     close(other(x), before)
     close(layer(x), before)
+
+
+# --- networks that hand sums on --------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["stack", "counted"])
+def network(request) -> tuple[ModuleType, torch.nn.Module, dict[str, Tensor], list[str]]:
+    """A network in float64, weights for it, and the parameters whose sums were handed on so far."""
+    spec = own_spec(request.param)
+    source = Path(emitted(spec).__file__).read_text()
+    module = through_operators(import_source(source + f"# {request.node.name}\n", name="networks"))
+    net = randomised(module.MetaNet(dtype=torch.float64))
+    channels = spec.metanets[0].channels[0]
+    theta = weights(spec, 2) if channels == 1 else features(spec, 2, channels)
+    seen: list[str] = []
+    advanced = module._advanced
+
+    def watched(layer, x):
+        seen.extend(name for name in module.STACK if type(x[name]) is module._Sum)
+        return advanced(layer, x)
+
+    module._advanced = watched
+    return module, net, theta, seen
+
+
+def plain_network(module: ModuleType, net: torch.nn.Module, theta: dict[str, Tensor]):
+    """The network with every sum written, in plain torch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "LARGE", 1 << 60)
+        return net(theta)
+
+
+def results(module: ModuleType, net: torch.nn.Module, theta: dict[str, Tensor], run) -> list[Tensor]:
+    """Outputs, gradients, and the gradient of a gradient's square."""
+    given = {name: t.clone().requires_grad_() for name, t in theta.items()}
+    y = run(module, net, given)
+    y = list(y.values()) if isinstance(y, dict) else [y]
+    wanted = [*given.values(), *net.parameters()]
+    loss = sum(t.sin().sum() for t in y)
+    first = torch.autograd.grad(loss, wanted, create_graph=True, allow_unused=True)
+    square = sum(g.square().sum() for g in first if g is not None)
+    second = torch.autograd.grad(square, wanted, allow_unused=True)
+    once = torch.autograd.grad(
+        sum(t.sin().sum() for t in flat(run(module, net, given))), wanted, allow_unused=True
+    )
+    return [t for t in (*y, *first, *second, *once) if t is not None]
+
+
+def flat(y) -> list[Tensor]:
+    return list(y.values()) if isinstance(y, dict) else [y]
+
+
+def test_networks_compute_the_same_without_writing_sums(network) -> None:
+    module, net, theta, seen = network
+    found = results(module, net, theta, lambda _, net, theta: net(theta))
+    assert seen
+    assert set(seen) == set(module.STACK)
+    expected = results(module, net, theta, plain_network)
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("network", ["stack"], indirect=True)
+def test_handing_on_is_an_operator_that_keeps_its_promises(network) -> None:
+    module, _, _, _ = network
+    module._register()
+    library = getattr(torch.ops, emitted_library(module))
+    name, s = next(iter(module.STACK.items()))
+    full = torch.randn(2, *module.SHAPES[name], 3, dtype=torch.float64, requires_grad=True)
+    shapes = module._part_shapes(full, s)
+    parts = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    weight = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    for some in (parts, []):
+        torch.library.opcheck(library.advance.default, (full, weight, some, name))
+        dys = [torch.randn_like(y) for y in module._plain_advance(full, weight, some, s)]
+        detached = [full.detach(), weight.detach(), [p.detach() for p in some], [d.detach() for d in dys]]
+        torch.library.opcheck(library.advance_backward.default, (*detached, name, True, True))
+
+
+@pytest.mark.parametrize("network", ["stack"], indirect=True)
+def test_what_looks_into_a_network_sees_every_layer(network) -> None:
+    """Hooks, symbolic traces, compilers and transforms get the network as it is written."""
+    module, net, theta, seen = network
+    expected = flat(plain_network(module, net, theta))
+    met: list[torch.nn.Module] = []
+    handle = net.linear2.register_forward_hook(lambda layer, x, y: met.append(layer))
+    runs = [net]
+    flat(net(theta))
+    handle.remove()
+    assert met == [net.linear2]
+    runs.append(torch.fx.symbolic_trace(net))
+    torch._dynamo.reset()
+    runs.append(torch.compile(net, fullgraph=True, backend="aot_eager"))
+    runs.append(lambda x: torch.vmap(lambda t: unbatched(net({k: v[None] for k, v in t.items()})))(x))
+    for run in runs[1:]:
+        for a, b in zip(flat(run(theta)), expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+    assert not seen
+
+
+def unbatched(y):
+    return {name: t[0] for name, t in y.items()} if isinstance(y, dict) else y[0]
 
 
 # --- without a GPU nothing changes -----------------------------------------------------------------------

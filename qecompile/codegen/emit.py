@@ -141,7 +141,10 @@ def emit_source(spec: Spec, metanet: str | None = None, *, kernels: bool = False
     write_activation(w, spec, d.activations)
     write_readouts(w, d.invariants)
     write_metanet(w, d.net, d.activations, alpha=d.alpha is not None)
-    return w.text() + kernel_section(w.text(), d.plan, variables) if kernels else w.text()
+    if not kernels:
+        return w.text()
+    alpha = d.alpha is not None
+    return w.text() + kernel_section(w.text(), d.plan, variables, d.net, d.activations, alpha=alpha)
 
 
 def _write_header(w: Writer, d: Design) -> None:

@@ -190,7 +190,7 @@ def _write_forward(w: Writer, net: MetaNet, chosen: Activations, *, alpha: bool)
     w.line(f"def forward(self, theta: dict[str, Tensor]) -> {result}:")
     with w.indent():
         w.line(f'"""Weights {_input_shape(net)}, by parameter name, to {gives}."""')
-        _write_input(w, net)
+        write_input(w, net)
         for k in range(1, len(net.channels)):
             inner = f"self.linear{k}(x)"
             inner = f"self.alpha{k}({inner})" if alpha else inner
@@ -210,7 +210,7 @@ def _write_alpha_distances(w: Writer, net: MetaNet, chosen: Activations) -> None
         w.line(
             '"""How far alpha is from the identity: least, mean and largest |g - 1|, by layer and factor."""'
         )
-        _write_input(w, net)
+        write_input(w, net)
         w.line("found = {}")
         for k in range(1, len(net.channels)):
             w.line(f"x = self.linear{k}(x)")
@@ -224,7 +224,7 @@ def _input_shape(net: MetaNet) -> str:
     return "[B, *shape]" if net.channels[0] == 1 else f"[B, *shape, {net.channels[0]}]"
 
 
-def _write_input(w: Writer, net: MetaNet) -> None:
+def write_input(w: Writer, net: MetaNet) -> None:
     """Check the weights, and give them a channel axis if there is one channel."""
     like = "next(self.readout.parameters())"
     if net.channels[0] == 1:

@@ -83,6 +83,18 @@ def mix_and_back(module: ModuleType, form: Any, channels: tuple[int, int], dtype
     module._mix_backward_op(x, weight, parts, dy, True, True, True)
 
 
+def advance_and_back(module: ModuleType, name: str, dtype: torch.dtype) -> None:
+    """Take a sum on to the next layer, and back."""
+    s = module.STACK[name]
+    sizes = [8, 12, 64, 784, 16, 8][: sum(map(len, s.axes))]
+    shapes = [[*sizes, 16], [16, 16]]
+    for part in s.parts:
+        shapes.append([sizes[j] if k in part else 1 for k, axes in enumerate(s.axes) for j in axes] + [16])
+    full, weight, *parts = (torch.empty(shape, dtype=dtype, device="meta") for shape in shapes)
+    dys = module._advance_op(full, weight, parts, name)
+    module._advance_backward_op(full, weight, parts, dys, name, True, True)
+
+
 def compiled(launch: Launch, target: GPUTarget) -> Any:
     """The kernel for a target, specialised as a launch specialises it."""
     signature, constants, attributes = {}, {}, {}
@@ -144,7 +156,7 @@ def inspected(launch: Launch, target: int | str) -> dict[str, object]:
 
 def kinds() -> Iterator[Launch]:
     """Each kind of kernel that any spec has, at 16 channels: kernels of a kind differ in names alone."""
-    done: set[tuple[int, tuple[tuple[int, ...], ...]]] = set()
+    done: set[tuple[object, ...]] = set()
     for name in [*OWN, *SMALL]:
         module = emitted(library_spec(name) if name in SMALL else own_spec(name))
         for form in list(getattr(module, "FORMS", {}).values()):
@@ -153,6 +165,12 @@ def kinds() -> Iterator[Launch]:
                 done.add(kind)
                 call = partial(mix_and_back, module, form, (16, 16), torch.float32)
                 yield from record(module, call, "ieee")
+        for name, s in getattr(module, "STACK", {}).items():
+            kind = len(s.axes), s.parts, s.means
+            if kind not in done:
+                done.add(kind)
+                for dtype, precision in ((torch.float32, "ieee"), (torch.bfloat16, "ieee")):
+                    yield from record(module, partial(advance_and_back, module, name, dtype), precision)
 
 
 def cases(how: str) -> Iterator[tuple[Launch, int | str]]:

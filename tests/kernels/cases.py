@@ -43,7 +43,16 @@ OWN = {
     "nested": "space g = 2 : permute { space h = 3 : permute }  space d = 5 : permute  param W : [g, h, d]",
     "window": "space o = 4 : permute  space i = 3 : permute  space y = 3 : permute  space x = 3 : permute "
     " param K : [o, i, y, x]",
+    "stack": "space i = 10 : permute  space a = 7 : permute  space b = 9 : permute"
+    " param W1 : a <- i  param b1 : a  param W2 : b <- a  param b2 : b  param W3 : [a, b]",
+    "counted": "space i = 9 : permute  space a = 5 : permute  param W : a <- i  param v : a",
 }  # fmt: skip
+
+NETWORKS = {
+    "stack": "metanet m { channels 1, 3, 4 }",
+    "counted": "metanet m { channels 2, 3, 4  activation silu  readout invariant -> 2 }",
+}
+"""What follows a spec of our own, where it is not a layer of two channels."""
 
 
 def library_spec(name: str) -> Spec:
@@ -53,7 +62,7 @@ def library_spec(name: str) -> Spec:
 
 def own_spec(name: str) -> Spec:
     """A spec that shows what those of the library have not."""
-    return parse(f"spec {name} {{ {OWN[name]}  metanet m {{ channels 2, 2 }} }}")
+    return parse(f"spec {name} {{ {OWN[name]}  {NETWORKS.get(name, 'metanet m { channels 2, 2 }')} }}")
 
 
 def emitted(spec: Spec) -> ModuleType:

@@ -17,12 +17,14 @@ import time
 from types import ModuleType
 
 import torch
-from emitted import randomised
+from emitted import features, randomised, weights
 from test_schedule import inputs, layer_and_numbers, plan_of
 from torch import Tensor
 
 from kernels.cases import OWN, SMALL, emitted, library_spec, own_spec
-from kernels.variants import repeats, variants
+from kernels.variants import advances, repeats, variants
+from qecompile.codegen.kernels.stack import FUNCTIONS
+from qecompile.resolve import parse
 from qecompile.schedule.interpret import interpret
 from qecompile.schedule.lower import lower
 from qecompile.spec import Spec
@@ -106,7 +108,17 @@ def check_spec(spec: Spec, module: ModuleType) -> float:
     if hasattr(module, "Invariants"):
         invariants = randomised(module.Invariants(2, 3, dtype=torch.float64))
         largest = max(largest, error(*both_precisions(invariants, given)))
+    if hasattr(module, "STACK"):
+        largest = max(largest, check_network(spec, module))
     return largest
+
+
+def check_network(spec: Spec, module: ModuleType) -> float:
+    """A network that hands sums on from layer to layer, against itself in float64, which writes them."""
+    net = randomised(module.MetaNet(dtype=torch.float64))
+    channels = spec.metanets[0].channels[0] if spec.metanets else 1
+    theta = weights(spec, 2) if channels == 1 else features(spec, 2, channels)
+    return error(*both_precisions(net, theta))
 
 
 def check(name: str) -> dict[str, object]:
@@ -117,6 +129,7 @@ def check(name: str) -> dict[str, object]:
     with Launches() as launches:
         gap = check_spec(spec, module)
     wanted = {f.__name__ for form in getattr(module, "FORMS", {}).values() for f in form[2:4]}
+    wanted |= {f.__name__ for entry in getattr(module, "STACK", {}).values() for f in entry[-2:]}
     wanted |= {"_sum_axis"} if hasattr(module, "_sum_axis") else set()
     assert wanted == launches.seen, f"{name}: never launched {sorted(wanted ^ launches.seen)}"
     assert launches.programs <= MOST_PROGRAMS, f"{name}: a grid of {launches.programs} programs"
@@ -135,7 +148,7 @@ def check_variants() -> dict[str, object]:
     start = time.perf_counter()
     module = with_kernels(own_spec("matrix"))
     with Launches() as launches:
-        errors = dict(variants(module))
+        errors = {**dict(variants(module)), **dict(advances(module))}
     worst = max(errors, key=lambda name: errors[name])
     assert errors[worst] <= 1, f"{worst}: {errors[worst]} times what is allowed"
     assert repeats(module)
@@ -151,10 +164,34 @@ def check_variants() -> dict[str, object]:
     }
 
 
+def check_functions() -> dict[str, object]:
+    """Networks with each pointwise function that kernels know."""
+    start = time.perf_counter()
+    errors = {}
+    with Launches() as launches:
+        for name in FUNCTIONS:
+            spec = parse(
+                f"spec {name} {{ {OWN['matrix']}  metanet m {{ channels 1, 3, 2  activation {name} }} }}"
+            )
+            errors[name] = check_network(spec, with_kernels(spec))
+    worst = max(errors, key=lambda name: errors[name])
+    assert errors[worst] < 1e-5, f"{worst}: off by {errors[worst]}"
+    return {
+        "case": "functions",
+        "kernels": sorted(launches.seen),
+        "checks": len(errors),
+        "error": errors[worst],
+        "seconds": round(time.perf_counter() - start, 2),
+    }
+
+
+OTHERS = {"functions": check_functions, "variants": check_variants}
+
+
 def main(names: list[str]) -> None:
     """Check the cases, by default all."""
-    for name in names or [*OWN, *SMALL, "variants"]:
-        print(json.dumps(check_variants() if name == "variants" else check(name)), flush=True)
+    for name in names or [*OWN, *SMALL, *OTHERS]:
+        print(json.dumps(OTHERS[name]() if name in OTHERS else check(name)), flush=True)
 
 
 if __name__ == "__main__":

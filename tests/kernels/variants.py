@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import product
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,11 +34,11 @@ def arguments(size: tuple[int, int, int], channels: tuple[int, int], dtype: torc
     return found
 
 
-def gradients(function: Callable[..., Tensor], tensors: list[Tensor], dy: Tensor) -> list[Tensor]:
-    """The value and the gradient of every argument."""
+def gradients(function: Callable[..., Any], tensors: list[Tensor], dy: Any) -> list[Tensor]:
+    """The values and the gradient of every argument."""
     tensors = [t.detach().requires_grad_() for t in tensors]
-    y = function(*tensors)
-    return [y.detach(), *torch.autograd.grad(y, tensors, dy)]
+    y, dy = ([t] if isinstance(t, Tensor) else list(t) for t in (function(*tensors), dy))
+    return [*(t.detach() for t in y), *torch.autograd.grad(y, tensors, dy)]
 
 
 def excess(found: list[Tensor], expected: list[Tensor]) -> float:
@@ -49,11 +51,10 @@ def excess(found: list[Tensor], expected: list[Tensor]) -> float:
     return largest
 
 
-def compare(
-    kernel: Callable[..., Tensor], plain: Callable[..., Tensor], tensors: list[Tensor], dy: Tensor
-) -> float:
+def compare(kernel: Callable[..., Any], plain: Callable[..., Any], tensors: list[Tensor], dy: Any) -> float:
     """Kernels against the formula in float64."""
-    expected = gradients(plain, [t.double() for t in tensors], dy.double())
+    exact = dy.double() if isinstance(dy, Tensor) else [t.double() for t in dy]
+    expected = gradients(plain, [t.double() for t in tensors], exact)
     return excess(gradients(kernel, tensors, dy), expected)
 
 
@@ -67,6 +68,36 @@ def mix_of(module: ModuleType) -> Callable[..., Tensor]:
         return module._mix(x, weight, *parts)
 
     return mix
+
+
+def advances(module: ModuleType) -> Iterator[tuple[str, float]]:
+    """What is handed on from layer to layer, at many sizes, with and without parts."""
+    module._register()
+    s = module.STACK["W"]
+    assert s.parts == ((0, 2), (0, 1))
+
+    def advance(full: Tensor, weight: Tensor, *parts: Tensor) -> list[Tensor]:
+        return library_of(module).advance(full, weight, list(parts), "W")
+
+    def plain(full: Tensor, weight: Tensor, *parts: Tensor) -> list[Tensor]:
+        return module._plain_advance(full, weight, parts, s)
+
+    few = [(1, 1), (3, 5), (16, 16), (20, 32), (16, 1)]
+    some = [(size, (3, 5)) for size in SIZES] + [((2, 3, 10), pair) for pair in few]
+    for (size, (c, n)), dtype, deferred in product(some, ALLOWED, (True, False)):
+        full, weight, *_ = arguments(size, (c, n), dtype)
+        parts = arguments(size, (n, c), dtype)[2:] if deferred else []
+        dys = [draw(*y.shape, dtype=dtype, seed=9 + k) for k, y in enumerate(plain(full, weight, *parts))]
+        yield (
+            f"advance {size} {c, n} {dtype} {deferred}",
+            compare(advance, plain, [full, weight, *parts], dys),
+        )
+
+
+def library_of(module: ModuleType) -> Any:
+    """The operators of an emitted file."""
+    name = Path(module.__file__ or "").read_text().split("torch.ops.", 1)[1].split(".", 1)[0]
+    return getattr(torch.ops, name)
 
 
 def variants(module: ModuleType) -> Iterator[tuple[str, float]]:

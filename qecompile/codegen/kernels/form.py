@@ -11,7 +11,7 @@ so parameters share kernels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from qecompile.codegen.writer import Variables
@@ -46,13 +46,19 @@ class Form:
 
 def form_of(op: Sum, variables: Variables) -> Form:
     """The form of a sum that holds a product."""
-    assert op.product is not None
-    count = len(op.out.dims) + 1
     parts = [{0, *(group[0] + 1 for group in part.slice.groups)} for part in op.parts]
+    return merge(op, variables, parts, [])[0]
+
+
+def merge(
+    op: Sum, variables: Variables, parts: Sequence[set[int]], others: Sequence[set[int]]
+) -> tuple[Form, tuple[Axes, ...]]:
+    """The form of a sum whose parts run along some axes, with more sets of axes told in the same groups."""
+    assert op.product is not None
     places = (0, *(k + 1 for k in op.product.order))  # of the axes, in x as it is stored
     merged: list[list[int]] = [[0]]
-    for k in range(1, count):
-        alike = all((k in part) == (k - 1 in part) for part in parts)
+    for k in range(1, len(op.out.dims) + 1):
+        alike = all((k in axes) == (k - 1 in axes) for axes in (*parts, *others))
         if alike and places[k] == places[k - 1] + 1:
             merged[-1].append(k)
         else:
@@ -62,10 +68,13 @@ def form_of(op: Sum, variables: Variables) -> Form:
     for group in merged:
         name = "_".join(shorts[k] for k in group)
         names.append(name if name not in names else f"{name}_{len(names)}")
-    spans = tuple(tuple(g for g, group in enumerate(merged) if group[0] in part) for part in parts)
+    spans, kept = (
+        tuple(tuple(g for g, group in enumerate(merged) if group[0] in axes) for axes in sets)
+        for sets in (parts, others)
+    )
     sizes = tuple(d.size for d in op.out.dims)
     shapes = [sizes] + [tuple(n if k + 1 in part else 1 for k, n in enumerate(sizes)) for part in parts]
-    return Form(op.out.name, tuple(shapes), tuple(names), tuple(map(tuple, merged)), spans)
+    return Form(op.out.name, tuple(shapes), tuple(names), tuple(map(tuple, merged)), spans), kept
 
 
 def forms_of(ops: Iterable[ExpandOp], variables: Variables) -> tuple[Form, ...]:

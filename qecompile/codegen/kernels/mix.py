@@ -17,6 +17,7 @@ the slots: equal inputs give equal bits. Products and sums are taken in float32.
 from __future__ import annotations
 
 from qecompile.codegen.kernels.form import Axes, Form
+from qecompile.codegen.kernels.tiles import box_sum, digit, offset, row, tile_size, write_slot, write_tile
 from qecompile.codegen.writer import Writer
 
 SIZES = ("C: tl.constexpr", "N: tl.constexpr")
@@ -67,7 +68,7 @@ def _write_forward(w: Writer, form: Form, users: list[str]) -> None:
             divisor.append(f"size_{name}")
         w.line(f"i_{form.names[0]} = ({' // '.join(['row', *divisor])}).to(tl.int64)")
         w.line("inside = (row < rows)[:, None]")
-        w.line(f"x += {_offset('x', form, tuple(range(len(form.names))))}")
+        w.line(f"x += {offset('x', form.names, tuple(range(len(form.names))))}")
         w.line("total = tl.zeros((ROWS, BLOCK_N), tl.float32)")
         w.line("for start in range(0, C, BLOCK_C):")
         with w.indent():
@@ -77,16 +78,10 @@ def _write_forward(w: Writer, form: Form, users: list[str]) -> None:
             w.line("total = tl.dot(features, matrix.to(tl.float32), total, input_precision=PRECISION)")
         w.line("inside = inside & (n < N)")
         for part, span in _parts(form):
-            w.commented(f"{part} += {_offset(part, form, span)} + n", form.label(span))
+            w.commented(f"{part} += {offset(part, form.names, span)} + n", form.label(span))
             w.line(f"total += tl.load({part}, mask=inside, other=0.0).to(tl.float32)")
         w.line("y += row.to(tl.int64)[:, None] * N + n")
         w.line("tl.store(y, total.to(y.dtype.element_ty), mask=inside)")
-
-
-def _offset(tensor: str, form: Form, span: Axes) -> str:
-    """Where a row of a tensor starts, one row for each entry of a tile."""
-    terms = [f"i_{form.names[k]} * {tensor}_{form.names[k]}" for k in span]
-    return f"({' + '.join(terms)})[:, None]"
 
 
 def _write_backward(w: Writer, form: Form) -> None:
@@ -109,7 +104,7 @@ def _write_backward(w: Writer, form: Form) -> None:
     )
     with w.indent():
         w.line(f'"""Gradients of `_mix_{form.owner}`. One program: STEPS tiles along {names[-1]}."""')
-        _write_tile(w, form)
+        write_tile(w, form.names)
         w.line("c, n = tl.arange(0, BLOCK_C), tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)")
         w.line("in_w = (c[:, None] < C) & (n < N)")
         w.line("at_w = c[:, None] * N + n")
@@ -118,7 +113,7 @@ def _write_backward(w: Writer, form: Form) -> None:
         w.line("sum_w = tl.zeros((BLOCK_C, BLOCK_N), tl.float32)")
         kept = [(part, span) for part, span in _parts(form) if len(names) - 1 not in span]
         for part, span in kept:
-            w.line(f"sum_{part} = tl.zeros(({_tile_size(form, span)}, BLOCK_N), tl.float32)")
+            w.line(f"sum_{part} = tl.zeros(({tile_size(form.names, span)}, BLOCK_N), tl.float32)")
         w.line("for step in range(STEPS):")
         with w.indent():
             _write_step(w, form)
@@ -129,41 +124,7 @@ def _write_backward(w: Writer, form: Form) -> None:
             w.line("if NEED_PARTS:")
             with w.indent():
                 for part, span in kept:
-                    _write_slot(w, form, part, span, f"sum_{part}")
-
-
-def _write_tile(w: Writer, form: Form) -> None:
-    """Which tile a program works at, and where each of its rows lies along every axis but the last."""
-    *others, last = form.names
-    w.line("at = tl.program_id(0)")
-    w.line(f"tiles_{last} = tl.cdiv(size_{last}, TILE_{last} * STEPS)")
-    w.line(f"tile_{last} = at % tiles_{last}")
-    if others:
-        w.line(f"at //= tiles_{last}")
-    for name in reversed(others[1:]):
-        w.line(f"tiles_{name} = tl.cdiv(size_{name}, TILE_{name})")
-        w.line(f"tile_{name} = at % tiles_{name}")
-        w.line(f"at //= tiles_{name}")
-    if others:
-        w.line(f"tile_{others[0]} = at")
-    everything = tuple(range(len(form.names)))
-    w.commented(
-        f"r = tl.arange(0, {_tile_size(form, everything)})", f"rows of a tile {form.label(everything)}"
-    )
-    for k, name in enumerate(others):
-        w.line(f"i_{name} = tile_{name}.to(tl.int64) * TILE_{name} + {_digit('r', form, everything, k)}")
-
-
-def _tile_size(form: Form, span: Axes) -> str:
-    return " * ".join(f"TILE_{form.names[k]}" for k in span)
-
-
-def _digit(index: str, form: Form, span: Axes, k: int) -> str:
-    """The place along group k of an entry of a tile that runs along the groups of `span`."""
-    inner = [f"TILE_{form.names[j]}" for j in span if j > k]
-    divisor = f"({' * '.join(inner)})" if len(inner) > 1 else "".join(inner)
-    found = f"{index} // {divisor}" if inner else index
-    return f"{found} % TILE_{form.names[k]}" if k != span[0] else found
+                    write_slot(w, form.names, f"d{part}", span, f"sum_{part}", ("n", "N"))
 
 
 def _write_step(w: Writer, form: Form) -> None:
@@ -171,20 +132,20 @@ def _write_step(w: Writer, form: Form) -> None:
     name = form.names[last]
     everything = tuple(range(last + 1))
     w.line(f"start = (tile_{name}.to(tl.int64) * STEPS + step) * TILE_{name}")
-    w.line(f"i_{name} = start + {_digit('r', form, everything, last)}")
+    w.line(f"i_{name} = start + {digit('r', form.names, everything, last)}")
     bounds = " & ".join(f"(i_{n} < size_{n})" for n in form.names)
     w.line(f"inside = ({bounds})[:, None]")
-    w.line(f"row = {_row('i', form, everything)}")
+    w.line(f"row = {row('i', form.names, everything)}")
     w.line("at_dy = dy + row[:, None] * N + n")
     w.line("change = tl.load(at_dy, mask=inside & (n < N), other=0.0).to(tl.float32)")
     w.line("if NEED_X:")
     with w.indent():
-        w.line("at_dx = " + _offset("dx", form, everything) + " + c")
+        w.line("at_dx = " + offset("dx", form.names, everything) + " + c")
         w.line("found = tl.dot(change, tl.trans(matrix), input_precision=PRECISION)")
         w.line("tl.store(dx + at_dx, found.to(dx.dtype.element_ty), mask=inside & (c < C))")
     w.line("if NEED_W:")
     with w.indent():
-        w.line("at_x = " + _offset("x", form, everything) + " + c")
+        w.line("at_x = " + offset("x", form.names, everything) + " + c")
         w.line("features = tl.load(x + at_x, mask=inside & (c < C), other=0.0).to(tl.float32)")
         w.line("sum_w = tl.dot(tl.trans(features), change, sum_w, input_precision=PRECISION)")
     w.line("if NEED_PARTS:")
@@ -193,48 +154,6 @@ def _write_step(w: Writer, form: Form) -> None:
         w.line(f"box = tl.reshape(change, ({shape}, BLOCK_N))")
         for part, span in _parts(form):
             if last in span:
-                _write_slot(w, form, part, span, _box_sum(form, span))
+                write_slot(w, form.names, f"d{part}", span, box_sum(form.names, span), ("n", "N"))
             else:
-                w.commented(f"sum_{part} += {_box_sum(form, span)}", form.label(span))
-
-
-def _box_sum(form: Form, span: Axes) -> str:
-    """The sum of a tile over the groups that a part does not run along, the others as one axis."""
-    found = "box"
-    for k in reversed(range(len(form.names))):
-        if k not in span:
-            found = f"tl.sum({found}, {k})"
-    return f"tl.reshape({found}, ({_tile_size(form, span)}, BLOCK_N))"
-
-
-def _row(index: str, form: Form, span: Axes) -> str:
-    """The number of a row among all along some groups, row-major."""
-    first, *others = (form.names[k] for k in span)
-    found = f"{index}_{first}"
-    for k, name in enumerate(others):
-        found = f"({found})" if k else found
-        found = f"{found} * size_{name} + {index}_{name}"
-    return found
-
-
-def _write_slot(w: Writer, form: Form, part: str, span: Axes, value: str) -> None:
-    """Store the sums of a part to the slot of this tile."""
-    last = len(form.names) - 1
-    w.line(f"q = tl.arange(0, {_tile_size(form, span)})  # rows of a tile {form.label(span)}")
-    for k in span:
-        name = form.names[k]
-        start = "start" if k == last else f"tile_{name}.to(tl.int64) * TILE_{name}"
-        w.line(f"j_{name} = {start} + {_digit('q', form, span, k)}")
-    bounds = " & ".join(f"(j_{form.names[k]} < size_{form.names[k]})" for k in span)
-    w.line(f"row = {_row('j', form, span)}")
-    slots = [form.names[k] for k in range(len(form.names)) if k not in span]
-    if slots:
-        slot = f"tile_{slots[0]}"
-        for k, name in enumerate(slots[1:]):
-            slot = f"({slot})" if k else slot
-            slot = f"{slot} * tiles_{name} + tile_{name}"
-        count = " * ".join(f"size_{form.names[k]}" for k in span)
-        w.line(f"row += {slot if len(slots) == 1 else f'({slot})'}.to(tl.int64) * {count}")
-    w.line(f"found = {value}")
-    w.line(f"inside_part = ({bounds})[:, None] & (n < N)")
-    w.line(f"tl.store(d{part} + row[:, None] * N + n, found, mask=inside_part)")
+                w.commented(f"sum_{part} += {box_sum(form.names, span)}", form.label(span))

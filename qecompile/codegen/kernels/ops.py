@@ -194,9 +194,9 @@ def _part_shapes(y: Tensor, f: _Form) -> list[list[int]]:
     ]
 
 
-def _tiles(sizes: list[int]) -> tuple[list[int], list[int], int]:
-    """Tiles of 32 rows: their sides, how many there are along each axis, and how many one program walks."""
-    tile, room = [min(4, _up(sizes[-1]))], 32
+def _tiles(sizes: list[int], room: int) -> tuple[list[int], list[int], int]:
+    """Tiles of `room` rows: their sides, how many lie along each axis, and how many one program walks."""
+    tile = [min(4, _up(sizes[-1]))]
     for size in reversed(sizes[:-1]):
         tile.insert(0, min(_up(size), room // math.prod(tile)))
     tile[0] *= room // math.prod(tile)
@@ -224,7 +224,7 @@ def _launch_backward(
     dy = dy.contiguous()
     x, steps = _walked(x, f.axes)
     sizes = [math.prod(dy.shape[k] for k in axes) for axes in f.axes]
-    tile, counts, walk = _tiles(sizes)
+    tile, counts, walk = _tiles(sizes, 32)
     scratch = {"dtype": torch.float32, "device": dy.device}
     dx, dx_steps, dweight = found[0], steps, found[1]
     if fused and need_x:

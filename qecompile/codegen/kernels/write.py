@@ -1,27 +1,36 @@
-"""The last section of an emitted file: kernels, their table, their operators.
+"""The last section of an emitted file: kernels, their tables, their operators.
 
-Takes the text of a file and the plan of its layer, gives what is written behind it. Nothing above the section
-names it, so the file without it is complete; the section binds `_mix` and `_mean` anew.
+Takes the text of a file and what it was written from, gives what is written behind it. Nothing above the
+section names it, so the file without it is complete; the section binds functions of the file anew.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 from qecompile.codegen.kernels import ops as text
 from qecompile.codegen.kernels.form import Form, forms_of, kernel_owners
 from qecompile.codegen.kernels.mean import MEAN_KERNEL
 from qecompile.codegen.kernels.mix import write_mix_kernels
+from qecompile.codegen.kernels.stack import FUNCTIONS, MOST_CHANNELS, Stacked, stacked, write_stack_kernels
+from qecompile.codegen.kernels.stack_ops import HOOK, STACK
+from qecompile.codegen.network import Activations, write_input
 from qecompile.codegen.reduce import labels
 from qecompile.codegen.writer import Variables, Writer
 from qecompile.plan.nodes import Plan
+from qecompile.schedule.nodes import Schedule
 from qecompile.schedule.passes import schedule_layer
+from qecompile.spec import MetaNet
 
 
-def kernel_section(source: str, plan: Plan, variables: Variables) -> str:
+def kernel_section(
+    source: str, plan: Plan, variables: Variables, net: MetaNet, chosen: Activations, *, alpha: bool
+) -> str:
     """The kernels for a file, ready to be added to it."""
     w = Writer()
-    forms = forms_of(schedule_layer(plan, variables.spec, labels(plan, variables)).expand, variables)
+    schedule = schedule_layer(plan, variables.spec, labels(plan, variables))
+    forms = forms_of(schedule.expand, variables)
     means = "\ndef _mean(" in source
     if not forms and not means:
         return f"\n\n{text.START}\n\n\n{text.NO_KERNELS.strip()}\n"
@@ -31,6 +40,9 @@ def kernel_section(source: str, plan: Plan, variables: Variables) -> str:
         w.block(text.MEAN)
     if forms:
         _write_mixes(w, forms)
+    entries = () if alpha or not means else _stack(schedule, variables, net, chosen)
+    if entries:
+        _write_stack(w, entries, net)
     section = f"\n\n{text.START}\n\n{text.IMPORTS.strip()}\n\n\n{w.text()}"
     # no other file has operators of this name: it depends on all of the text
     digest = hashlib.sha256((source + section).encode()).hexdigest()[:12]
@@ -66,3 +78,57 @@ def _comment(same: list[Form]) -> str:
     everything = tuple(range(len(same[0].names)))
     labels = [same[0].label(span) for span in same[0].spans]
     return f"{shown}: {' + '.join([f'{same[0].label(everything)} @ weight', *labels])}"
+
+
+def _stack(s: Schedule, variables: Variables, net: MetaNet, chosen: Activations) -> tuple[Stacked, ...]:
+    """The sums that the network hands on; none if no layer follows another, or layers are wide."""
+    layers = len(net.channels) - (1 if net.outputs else 0)
+    if chosen.gated or layers < 2 or max(net.channels) > MOST_CHANNELS:
+        return ()
+    return stacked(s, variables, chosen.of)
+
+
+def _write_stack(w: Writer, entries: tuple[Stacked, ...], net: MetaNet) -> None:
+    owners: dict[tuple[object, ...], Stacked] = {}
+    for entry in entries:
+        owners.setdefault(entry.kernel, entry)
+    for key, owner in owners.items():
+        write_stack_kernels(w, owner, [e.form.owner for e in entries if e.kernel == key])
+    w.block(STACK)
+    w.line()
+    w.line()
+    w.line("STACK: dict[str, _Stacked] = {")
+    with w.indent():
+        for entry in entries:
+            kernel = owners[entry.kernel].form.owner
+            fields = [f'weight="weight_{entry.type}"']
+            fields += [f"activation=lambda u: {entry.function.source.format('u')}"]
+            fields += [f"slope=lambda u, x: {FUNCTIONS[entry.function.name][2]}"]
+            fields += [f"axes={entry.form.merged}", f"parts={entry.form.spans}"]
+            fields += [f"means={entry.means}", f"dims={entry.dims}"]
+            fields += [f"forward=_advance_{kernel}", f"backward=_advance_{kernel}_backward"]
+            w.call(f'"{entry.param}": _Stacked(', fields, "),")
+    w.line("}")
+    _write_network(w, net)
+    w.block(HOOK)
+
+
+def _write_network(w: Writer, net: MetaNet) -> None:
+    w.line()
+    w.line()
+    w.line("def _stacked(self: MetaNet, theta: dict[str, Tensor]):")
+    with w.indent():
+        w.line('"""`MetaNet.forward`: each large tensor is read and written once a layer."""')
+        write_input(w, net)
+        for k in range(1, len(net.channels)):
+            w.line(f"x = _activated(_advanced(self.linear{k}, x))")
+        w.lines(_readout(net))
+
+
+def _readout(net: MetaNet) -> Iterable[str]:
+    if net.outputs:
+        return ["return self.readout(_settled(x, active=True))"]
+    return [
+        "y = _settled(_advanced(self.readout.linear, x), active=False)",
+        "return {name: y[name].squeeze(-1) for name in SHAPES}",
+    ]
