@@ -14,11 +14,13 @@ from handwritten.example import Example
 
 from qecompile.verify.claims import read_claims
 from qecompile.verify.equivariance import check_module
+from qecompile.verify.export import Adapted
+from qecompile.verify.running import as_function
 from qecompile.verify.sample import measure
 
 FAMILIES = (
     "perceptrons perceptron_networks channels_first recurrent scales signs attention vectors adapters "
-    "einops_style"
+    "einops_style neural_graphs canonical_forms transformers mixed"
 )
 
 
@@ -43,7 +45,8 @@ MISTAKES = [
 
 def gap(example: Example, mistake: str | None = None) -> float:
     """The largest relative gap that is measured, in float64; infinite if the module does not even run."""
-    module = example.build(mistake).double()
+    adapters = (example.options.get(name) for name in ("pack", "unpack"))
+    module = as_function(Adapted(example.build(mistake), *adapters), torch.float64)
     options = {k: v for k, v in example.options.items() if k in ("channels", "layout")}
     claims = {"types": example.options.get("output_types")}
     try:

@@ -41,9 +41,8 @@ class Example:
         generator = torch.Generator().manual_seed(1)
         with torch.no_grad():
             for p in module.parameters():
-                p.copy_(
-                    torch.randn(p.shape, generator=generator, dtype=p.dtype) / max(1, p[0].numel()) ** 0.5
-                )
+                width = p[0].numel() if p.dim() else 1
+                p.copy_(torch.randn(p.shape, generator=generator, dtype=p.dtype) / max(1, width) ** 0.5)
         return module.eval()
 
     def _changed(self, mistake: str) -> type[nn.Module]:
