@@ -190,6 +190,21 @@ def test_differences_are_seen_in_each_batch_entry() -> None:
     b[1, 0] *= 1.5
     assert difference(a, b) == pytest.approx(0.5)
     assert difference(a, a.nan_to_num()) == float("inf")
+    assert difference(a, b, least=1.0) == pytest.approx(0.5e-60)
+
+
+def test_gradients_of_a_dead_alpha_are_rounding_errors_and_may_differ() -> None:
+    spec = qe.parse(
+        "spec s { space h = 3 : permute * scale  param b : h  param W : [h, h*]"
+        "  metanet m { channels 1, 2  alpha covariant  readout invariant -> 1 } }"
+    )
+    proved = prover(spec)
+    old = "x_scalar @ self.weight_scalar + self.shift_scalar"
+    text = proved.accused.source
+    assert old in text
+    halves = "x_scalar[..., :1] @ self.weight_scalar[:1] + x_scalar[..., 1:] @ self.weight_scalar[1:]"
+    proof = proved.prove_source(text.replace(old, f"{halves} + self.shift_scalar"))
+    assert [f"{o.name}: {o.detail}" for o in proof.obligations if o.ok is False] == []
 
 
 @pytest.mark.parametrize(

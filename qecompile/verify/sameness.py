@@ -24,6 +24,7 @@ from qecompile.spec import Spec
 from qecompile.verify.imported import public_classes
 
 TOLERANCE = 1e-9
+DEAD = 1e-6  # of the largest gradient: what is smaller is measured by that
 SINGLE_TOLERANCE = 1e-2  # float32: what depends on the precision shows, rounding does not
 LARGE_BATCH = 12
 MOST_NUMBERS = 20_000_000  # of the inputs of one batch entry, with channels
@@ -238,23 +239,42 @@ class _Tally:
         """
         for method in expected.outputs:
             self._nested(f"{name}.{method}", expected.outputs[method], found.outputs[method])
-        self._nested(f"the gradient of {name} with respect to", expected.gradients, found.gradients)
+        # What is dead has a gradient of rounding errors: that is compared with the gradients beside it.
+        largest = max(
+            (float(g.abs().nan_to_num().max()) for g in expected.gradients.values() if g.numel()), default=0
+        )
+        where = f"the gradient of {name} with respect to"
+        self._nested(where, expected.gradients, found.gradients, least=DEAD * largest)
         self._nested(f"{name}.forward in float32", expected.single, found.single, SINGLE_TOLERANCE)
         for key, value in expected.initial.items():
             self._tensor(f"the initial value of {name}.{key}", value[None], found.initial[key][None])
 
-    def _nested(self, where: str, expected: object, found: object, tolerance: float = TOLERANCE) -> None:
+    def _nested(
+        self,
+        where: str,
+        expected: object,
+        found: object,
+        tolerance: float = TOLERANCE,
+        least: float = 0.0,
+    ) -> None:
         left, right = dict(tensors(expected)), dict(tensors(found))
         if left.keys() != right.keys():
             raise DifferenceError(f"{where} gives {sorted(right)}, not {sorted(left)}")
         for label, value in left.items():
-            self._tensor(f"{where} {label}".strip(), value, right[label], tolerance)
+            self._tensor(f"{where} {label}".strip(), value, right[label], tolerance, least)
 
-    def _tensor(self, where: str, expected: Tensor, found: Tensor, tolerance: float = TOLERANCE) -> None:
+    def _tensor(
+        self,
+        where: str,
+        expected: Tensor,
+        found: Tensor,
+        tolerance: float = TOLERANCE,
+        least: float = 0.0,
+    ) -> None:
         if expected.shape != found.shape or expected.dtype != found.dtype:
             shown = [f"{t.dtype} {list(t.shape)}" for t in (found, expected)]
             raise DifferenceError(f"{where} is {shown[0]}, not {shown[1]}")
-        error = difference(expected, found)
+        error = difference(expected, found, least)
         self.outputs += 1
         if tolerance == TOLERANCE:
             self.error = max(self.error, error)
@@ -262,8 +282,11 @@ class _Tally:
             raise DifferenceError(f"{where} differs by {error:.2g} of its size")
 
 
-def difference(expected: Tensor, found: Tensor) -> float:
-    """The largest difference in a batch entry, relative to its largest number; infinities must agree."""
+def difference(expected: Tensor, found: Tensor, least: float = 0.0) -> float:
+    """The largest difference in a batch entry, relative to its largest number; infinities must agree.
+
+    An entry whose numbers are all below `least` is compared with that.
+    """
     if expected.numel() == 0:
         return 0.0
     a, b = (t.detach().to(torch.float64).reshape(t.shape[0] if t.dim() else 1, -1) for t in (expected, found))
@@ -273,7 +296,7 @@ def difference(expected: Tensor, found: Tensor) -> float:
     ):
         return float("inf")
     a, b = torch.where(finite, a, 0.0), torch.where(finite, b, 0.0)
-    size = a.abs().amax(1).clamp(min=1e-300)
+    size = a.abs().amax(1).clamp(min=max(least, 1e-300))
     return float(((a - b).abs().amax(1) / size).max())
 
 
