@@ -174,7 +174,7 @@ def build(
     if warnings := pipeline.warn_of_dead_alpha(loaded, metanet):
         tell(_rendered(warnings))
     if print_plan:
-        report = replace(report, plan=PlanReport(pipeline.plan_layer(loaded, metanet)))
+        report = replace(report, plan=PlanReport(pipeline.plan_layer(loaded, metanet, kernels=kernels)))
     if not as_json:
         _show(report, as_json)  # before writing: a count may be a reason to stop
     _write(source, output, file)

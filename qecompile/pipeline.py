@@ -22,11 +22,14 @@ from qecompile.arguments import Argument
 from qecompile.basis import Basis
 from qecompile.checks import Result
 from qecompile.codegen.emit import design, emit_source, parameter_counts
+from qecompile.codegen.kernels.stack import pointwise
+from qecompile.codegen.kernels.write import functions_between
 from qecompile.codegen.reduce import labels
 from qecompile.codegen.writer import Variables
 from qecompile.errors import Collector, Diagnostic, SymError, fail
 from qecompile.judgement import Judged
 from qecompile.loading import import_source, write_source
+from qecompile.schedule.defer import defer_broadcasts
 from qecompile.schedule.nodes import Schedule
 from qecompile.schedule.passes import schedule_layer
 from qecompile.spec import Spec
@@ -140,14 +143,18 @@ def placed_at_network(spec: Spec, metanet: str | None) -> Iterator[None]:
         raise SymError([d if d.span else replace(d, span=place) for d in refused.diagnostics]) from refused
 
 
-def plan_layer(spec: Spec, metanet: str | None = None) -> Schedule:
-    """The operations of the layer that `generate` writes, in order.
+def plan_layer(spec: Spec, metanet: str | None = None, *, kernels: bool = False) -> Schedule:
+    """The operations of the layer that `generate` writes, in order; with `kernels`, of a stack on a GPU.
 
     Raises:
         SymError: see `generate`.
     """
-    plan = design(spec, metanet).plan
-    return schedule_layer(plan, spec, labels(plan, Variables(spec)))
+    made = design(spec, metanet)
+    schedule = schedule_layer(made.plan, spec, labels(made.plan, Variables(spec)))
+    if not kernels:
+        return schedule
+    between = functions_between(made.net, made.activations, alpha=made.alpha is not None)
+    return defer_broadcasts(schedule, pointwise(between))
 
 
 def generate(spec: Spec, metanet: str | None = None, *, kernels: bool = False) -> str:

@@ -8,12 +8,14 @@ import pytest
 from test_schedule import plan_of, schedule_of
 
 from qecompile import cli
+from qecompile.pipeline import plan_layer
 from qecompile.resolve import parse
 from qecompile.schedule.cost import Machine, Sizes, Work, costs, floor, total
 from qecompile.schedule.lower import lower
 
 SIZES = Sizes(batch=8, in_channels=16, out_channels=16)
 MATRIX = "spec s { space a = 64 : permute  space b = 128 : permute  param W : b <- a  param v : b }"
+STACK = MATRIX.replace("v : b }", "v : b  metanet m { channels 16, 16, 16 } }")
 FULL = 8 * 128 * 64 * 16
 
 
@@ -29,6 +31,25 @@ def test_five_full_passes_forward_whatever_the_number_of_diagrams() -> None:
     work = total(costs(schedule_of(parse(MATRIX)), SIZES))
     assert 5 < work.entries / FULL < 5.3
     assert work.flops == pytest.approx(2 * 16 * FULL, rel=0.1)
+
+
+def test_in_a_stack_one_read_and_one_write_forward_and_three_backward() -> None:
+    """Forward reads and writes the tensor; backward reads it again, its gradient, and writes one."""
+    found = costs(plan_layer(parse(STACK), kernels=True), SIZES)
+    assert 2 < total(found).entries / FULL < 2.3
+    assert 5 < total(found, backward=True).entries / FULL < 5.6
+
+
+def test_what_needs_whole_sums_gets_them() -> None:
+    """One layer, wide layers, a diagonal, a product of two tensors, gates."""
+    wide = STACK.replace("16, 16, 16", "16, 64, 16")
+    single = STACK.replace("16, 16, 16", "16, 16  readout invariant -> 2")
+    square = STACK.replace("W : b <- a", "W : b <- b")
+    twice = STACK.replace("param v : b", "param v : b  param U : b <- a")
+    gated = STACK.replace("16, 16, 16", "16, 16, 16  activation gate")
+    for text in (wide, single, square, twice, gated):
+        spec = parse(text)
+        assert plan_layer(spec, kernels=True) == plan_layer(spec)
 
 
 def test_passes_save_traffic() -> None:

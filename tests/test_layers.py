@@ -58,7 +58,7 @@ STAGES = {
     ),
     "schedule": Stage(
         "schedule schedule.nodes schedule.lower schedule.text schedule.check schedule.rewrite "
-        "schedule.passes schedule.interpret schedule.cost",
+        "schedule.passes schedule.defer schedule.interpret schedule.cost",
         below="errors spec basis plan",
     ),
     "codegen": Stage(

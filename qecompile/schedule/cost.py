@@ -125,6 +125,8 @@ def _work(op: Op, known: Mapping[str, Value], sizes: Sizes) -> tuple[Work, Work]
             read = sizes.entries(known[source])
             flops = 2 * read * op.out.dims[k].size
             return Work(0, read + out, flops), Work(2 * read, out + read, flops)
+        case Mean(on_the_way=True):
+            return Work(out), Work(out)
         case Mean(source=source):
             read = sizes.entries(known[source])
             return Work(read + out), Work(2 * read + out)  # the gradient is a view, added to another
@@ -157,6 +159,8 @@ def _sum(op: Sum, known: Mapping[str, Value], sizes: Sizes) -> tuple[Work, Work]
     if op.product is not None:
         read = sizes.entries(known[op.product.source])
         flops = 2 * read * sizes.out_channels
+        if op.deferred:  # backward: its input is made again, its output's gradient read, one gradient written
+            return Work(small, read + out, flops), Work(small, 2 * read + out, 2 * flops)
         written = Work(out + small + diagonal, read + out, flops)
         return written, Work(out + small + diagonal, 2 * (read + out), 2 * flops)
     additions = max(len(op.parts) - 1, 0)

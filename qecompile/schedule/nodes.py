@@ -87,7 +87,8 @@ class Encode:
 class Mean:
     """The mean of `source` over the dimensions `over`; the others keep their order.
 
-    `streams` says that the source is larger than a cache, and is to be read at the speed of memory.
+    `streams` says that the source is larger than a cache, and is to be read at the speed of memory;
+    `on_the_way` that the product of the source takes the mean as it reads.
     """
 
     out: Value
@@ -95,6 +96,7 @@ class Mean:
     param: str
     over: tuple[int, ...]
     streams: bool = False
+    on_the_way: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,8 @@ class Product:
 class Sum:
     """A target: the sum of its parts, of a product, and of what lives on its diagonals.
 
-    With `in_place` all but the first two are added to memory that is already there.
+    With `in_place` all but the first two are added to memory that is already there; `deferred` says that the
+    product is written alone, and whoever reads the target adds the parts.
     """
 
     out: Value
@@ -207,6 +210,7 @@ class Sum:
     diagonals: tuple[OnDiagonal, ...]
     product: Product | None = None
     in_place: bool = False
+    deferred: bool = False
 
     @property
     def covers(self) -> bool:

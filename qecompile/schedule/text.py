@@ -64,9 +64,10 @@ def show_operation(op: Op) -> str:
             return f"contract {s} by {', '.join(words)}"
         case Encode(source=s, out=out, dim=k):
             return f"encode {s} over {out.dims[k].space} by {out.dims[k].size} codes"
-        case Mean(source=s, over=over, streams=streams):
+        case Mean(source=s, over=over, streams=streams, on_the_way=on_the_way):
             dims = ", ".join(map(str, over))
-            return f"mean {s} over dim {dims}{' in one stream' if streams else ''}"
+            how = " on the way" if on_the_way else " in one stream" if streams else ""
+            return f"mean {s} over dim {dims}{how}"
         case Gather(rows=rows):
             return f"gather {' | '.join(_row(r) for r in rows)}"
         case Mix(source=s, type=t, bias=bias, rank=rank):
@@ -87,7 +88,8 @@ def _sum(op: Sum) -> str:
         moved = "" if list(order) == sorted(order) else f".permute({', '.join(map(str, order))})"
         terms.insert(0, f"{op.product.source}{moved} @ weight_{op.product.type.name}")
     terms += [f"{_slice(d.slice)} on diagonal {' '.join(map(_numbers, d.groups))}" for d in op.diagonals]
-    return " + ".join(terms) + ("" if op.in_place else ", in new memory")
+    how = ", handed on in parts" if op.deferred else "" if op.in_place else ", in new memory"
+    return " + ".join(terms) + how
 
 
 def _part(part: Part, count: int) -> str:

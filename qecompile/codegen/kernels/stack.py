@@ -30,7 +30,8 @@ from qecompile.codegen.kernels.tiles import (
     write_tile,
 )
 from qecompile.codegen.writer import Variables, Writer
-from qecompile.schedule.nodes import Gather, Load, Mean, Mix, Product, Row, Schedule, Sum, sources
+from qecompile.schedule.defer import defer_broadcasts, means_on_the_way
+from qecompile.schedule.nodes import Schedule, Sum
 
 MOST_CHANNELS = 32
 """Of a layer whose products still fit a program's registers, with all channels of a tile at once."""
@@ -72,47 +73,31 @@ class Stacked:
         return len(self.form.merged), self.form.spans, self.means, self.function.name
 
 
+def pointwise(functions: Mapping[str, Function | None]) -> tuple[str, ...]:
+    """The parameters whose features go through a function that kernels know."""
+    return tuple(name for name, f in functions.items() if f is not None and f.name in FUNCTIONS)
+
+
 def stacked(
     s: Schedule, variables: Variables, functions: Mapping[str, Function | None]
 ) -> tuple[Stacked, ...]:
     """The parameters whose sums need not be written between layers."""
-    if any(isinstance(op, Mix) and op.source is None for op in s.expand):
-        return ()
-    found = (
+    s = defer_broadcasts(s, pointwise(functions))
+    return tuple(
         _stack_of(op, s, variables, functions[op.param])
         for op in s.expand
-        if isinstance(op, Sum) and op.product is not None and not op.diagonals
+        if isinstance(op, Sum) and op.deferred
     )
-    return tuple(entry for entry in found if entry is not None)
 
 
-def _stack_of(op: Sum, s: Schedule, variables: Variables, f: Function | None) -> Stacked | None:
-    """The entry of one target, if its features are read by means and by its own product alone."""
+def _stack_of(op: Sum, s: Schedule, variables: Variables, f: Function | None) -> Stacked:
     assert op.product is not None
-    overs = _means_of(op.param, op.product, s)
-    if overs is None or f is None or f.name not in FUNCTIONS:
-        return None
+    assert f is not None
+    dims = tuple(tuple(k + 1 for k in over) for over in means_on_the_way(s, op.param))
     axes = set(range(len(op.out.dims) + 1))
     parts = [{0, *(group[0] + 1 for group in part.slice.groups)} for part in op.parts]
-    form, kept = merge(op, variables, parts, [axes - set(over) for over in overs])
-    return Stacked(op.param, form, kept, overs, op.product.type.name, f)
-
-
-def _means_of(param: str, product: Product, s: Schedule) -> tuple[Axes, ...] | None:
-    """The dimensions of the means of a parameter; None if anything but they and its product reads it."""
-    load = next(r.out.name for r in s.reduce if isinstance(r, Load) and r.param == param)
-    in_order, alone, means = tuple(sorted(product.order)), False, list[Axes]()
-    for r in s.reduce:
-        match r:
-            case Mean(source=source, over=over) if source == load:
-                means.append(tuple(k + 1 for k in over))
-            case Gather(out=out, rows=(Row(source=source, order=order, spread=0),)) if source == load:
-                alone = out.name == product.source and order == product.order == in_order
-                if not alone:
-                    return None
-            case _ if load in sources(r):
-                return None
-    return tuple(means) if alone else None
+    form, kept = merge(op, variables, parts, [axes - set(over) for over in dims])
+    return Stacked(op.param, form, kept, dims, op.product.type.name, f)
 
 
 def write_stack_kernels(w: Writer, entry: Stacked, users: list[str]) -> None:

@@ -7,8 +7,9 @@ section names it, so the file without it is complete; the section binds function
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from qecompile.activations import Function
 from qecompile.codegen.kernels import ops as text
 from qecompile.codegen.kernels.form import Form, forms_of, kernel_owners
 from qecompile.codegen.kernels.mean import MEAN_KERNEL
@@ -19,7 +20,6 @@ from qecompile.codegen.network import Activations, write_input
 from qecompile.codegen.reduce import labels
 from qecompile.codegen.writer import Variables, Writer
 from qecompile.plan.nodes import Plan
-from qecompile.schedule.nodes import Schedule
 from qecompile.schedule.passes import schedule_layer
 from qecompile.spec import MetaNet
 
@@ -40,7 +40,7 @@ def kernel_section(
         w.block(text.MEAN)
     if forms:
         _write_mixes(w, forms)
-    entries = () if alpha or not means else _stack(schedule, variables, net, chosen)
+    entries = stacked(schedule, variables, functions_between(net, chosen, alpha=alpha)) if means else ()
     if entries:
         _write_stack(w, entries, net)
     section = f"\n\n{text.START}\n\n{text.IMPORTS.strip()}\n\n\n{w.text()}"
@@ -80,12 +80,15 @@ def _comment(same: list[Form]) -> str:
     return f"{shown}: {' + '.join([f'{same[0].label(everything)} @ weight', *labels])}"
 
 
-def _stack(s: Schedule, variables: Variables, net: MetaNet, chosen: Activations) -> tuple[Stacked, ...]:
-    """The sums that the network hands on; none if no layer follows another, or layers are wide."""
+def functions_between(net: MetaNet, chosen: Activations, *, alpha: bool) -> Mapping[str, Function | None]:
+    """What stands between the layers of a network that may hand sums on, by parameter.
+
+    Nothing if no layer follows another, if layers are wide, or if gates or alpha-maps read whole features.
+    """
     layers = len(net.channels) - (1 if net.outputs else 0)
-    if chosen.gated or layers < 2 or max(net.channels) > MOST_CHANNELS:
-        return ()
-    return stacked(s, variables, chosen.of)
+    if alpha or chosen.gated or layers < 2 or max(net.channels) > MOST_CHANNELS:
+        return {}
+    return chosen.of
 
 
 def _write_stack(w: Writer, entries: tuple[Stacked, ...], net: MetaNet) -> None:
