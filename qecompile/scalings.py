@@ -9,7 +9,8 @@ mixture of the channels is then T with multipliers m_J, any numbers that are equ
 are. It lies in the orbit of T iff log m = E x has a solution, where row J of E lists the exponents of the
 scalings of the group, those that alpha leaves alone included: E must have the rank of E beside the indicators
 of the classes of equal exponents. Exponents depend on indices only through which of them are equal, so two
-values per index are enough.
+values per index are enough. Where the layer has weights of their own for each value of an index, m may depend
+on it too; where alpha has one constant for a whole permuted space, it does not tell the values apart.
 
 A tensor with one axis on a plane that is rotated is one of complex numbers: the maps to its type are complex
 multiples, alpha multiplies by complex numbers, and so m is complex. Its modulus is what scalings must give;
@@ -26,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import product
 from math import prod
+from types import MappingProxyType
 
 from flint import fmpz_mat
 
@@ -54,12 +56,13 @@ def idle_factors(
         read = frozenset(row.param for t in inv.read for row in t.rows)
         gauge = {(step.space, step.character) for step in inv.gauge}
         removed = tuple(f for f in removed if (f.space, f.character) in gauge)
+    constant = frozenset(m.factor.label for m in alpha.maps if m.features is None)
     found: set[str] = set()
     for names in _components(spec, read):
         params = tuple(p for p in spec.parameters if p.name in names)
         mine = tuple(f for f in alpha.factors if names & {m.param for m in f.moves})
         is_one = mine and not net.outputs and _is_one_orbit(spec, params)
-        if is_one or (mine and _is_only_scaled(spec, net, layer, mine, removed, params)):
+        if is_one or (mine and _is_only_scaled(spec, net, layer, mine, removed, params, constant)):
             found |= {f.label for f in mine}
     return frozenset(found)
 
@@ -92,8 +95,14 @@ def _is_only_scaled(
     moving: tuple[Factor, ...],
     removed: tuple[Factor, ...],
     params: tuple[Param, ...],
+    constant: frozenset[str],
 ) -> bool:
-    """Whether alpha multiplies entries only, by what the `removed` factors can undo; see the statement."""
+    """Whether alpha multiplies entries only, by what the `removed` factors can undo; see the statement.
+
+    Factors whose label is in `constant` do not vary along permuted spaces.
+    """
+    one = {s.name for s in spec.spaces if s.permuted}
+    permuted = {f.label: one if f.label in constant else set[str]() for f in moving}
     if any(f.is_matrix and f.size > 1 and not f.is_turn for f in moving):
         return False
     rows: list[Exponents] = []
@@ -103,10 +112,12 @@ def _is_only_scaled(
     for p in params:
         planes = sum(spec.space[a.space].vector == "rotate" and spec.space[a.space].size == 2 for a in p.axes)
         before, places = len(classes), 0
+        count, own = _directions(spec, net, layer, p)
         for place in _places(spec, p):
-            multiplied = _exponents(p, place, moving), _turns(p, place, moving)
+            multiplied = _exponents(p, place, moving, permuted), _turns(p, place, moving, permuted)
             if any(multiplied):
-                kind = (p.name, *(frozenset(found.items()) for found in multiplied))
+                mine = tuple(place[k] for k in own)
+                kind = (p.name, mine, *(frozenset(found.items()) for found in multiplied))
                 classes.setdefault(kind, []).append(len(rows))
                 if planes:
                     complex_classes[kind] = classes[kind]
@@ -117,10 +128,8 @@ def _is_only_scaled(
         entries = prod(spec.space[a.space].size for a in p.axes if spec.space[a.space].is_vector)
         if places and planes > 1:
             return False
-        if places and not (alone and entries == 1 + planes):
-            apart = {p.axes[k].space for f in moving for m in f.moves if m.param == p.name for k in m.along}
-            if _directions(spec, net, layer, p, apart) != 1 + planes:
-                return False
+        if places and not (alone and entries == 1 + planes) and count != 1 + planes:
+            return False
     return _solves(rows, classes) and _solves(turns, complex_classes)
 
 
@@ -130,15 +139,21 @@ def _places(spec: Spec, p: Param) -> Iterator[tuple[int, ...]]:
     return product(*map(range, sizes))
 
 
-def _exponents(p: Param, place: tuple[int, ...], factors: tuple[Factor, ...]) -> Exponents:
+def _exponents(
+    p: Param,
+    place: tuple[int, ...],
+    factors: tuple[Factor, ...],
+    permuted: Mapping[str, set[str]] = MappingProxyType({}),
+) -> Exponents:
     """To which power each copy of each factor multiplies the entry of a parameter at some indices.
 
     Matrices count with their scalar multiples: those of `linear`, to the power 1, or -1 on a dual axis.
+    `permuted` are spaces, by label, along which a factor does not vary.
     """
     found: dict[tuple[str, tuple[int, ...]], int] = {}
     for f in factors:
         for m in (m for m in f.moves if m.param == p.name):
-            copy = (f.label, tuple(place[k] for k in m.along))
+            copy = _copy(p, place, f, m.along, permuted)
             power = m.charge
             if f.is_matrix:
                 power = 0 if f.word != "linear" else -1 if m.contra else 1
@@ -146,25 +161,39 @@ def _exponents(p: Param, place: tuple[int, ...], factors: tuple[Factor, ...]) ->
     return {copy: power for copy, power in found.items() if power}
 
 
-def _turns(p: Param, place: tuple[int, ...], factors: tuple[Factor, ...]) -> Exponents:
+def _turns(
+    p: Param,
+    place: tuple[int, ...],
+    factors: tuple[Factor, ...],
+    permuted: Mapping[str, set[str]] = MappingProxyType({}),
+) -> Exponents:
     """Which copies of which turns of a plane act on the entry of a parameter at some indices."""
     moves = ((f, m) for f in factors if f.is_turn for m in f.moves if m.param == p.name)
-    return {(f.label, tuple(place[k] for k in m.along)): 1 for f, m in moves}
+    return {_copy(p, place, f, m.along, permuted): 1 for f, m in moves}
 
 
-def _directions(spec: Spec, net: MetaNet, layer: Plan, p: Param, apart: set[str]) -> int:
-    """How many tensors all channels of a parameter's features are combinations of, at most; 0 if of others.
+def _copy(
+    p: Param,
+    place: tuple[int, ...],
+    f: Factor,
+    along: tuple[int, ...],
+    permuted: Mapping[str, set[str]],
+) -> tuple[str, tuple[int, ...]]:
+    """The copy of a factor that acts at some indices of a parameter."""
+    still = permuted.get(f.label, set())
+    return f.label, tuple(-1 if p.axes[k].space in still else place[k] for k in along)
 
-    There may be as many for each index value of the spaces that alpha keeps `apart`.
+
+def _directions(spec: Spec, net: MetaNet, layer: Plan, p: Param) -> tuple[int, tuple[int, ...]]:
+    """How many tensors all channels of a parameter's features are combinations of; 0 if of others too.
+
+    Beside it the axes that have coefficients for each of their values.
     """
-    count = sum(
-        t.height * c.multiplicity * prod(t.axes[k].size for k in t.own if t.axes[k].space not in apart)
-        for t in layer.types
-        for c in t.columns
-        if c.param == p.name
-    )
+    sides = [(t, c) for t in layer.types for c in t.columns if c.param == p.name]
+    count = sum(t.height * c.multiplicity for t, c in sides)
+    own = {k for t, c in sides for n in t.own for k in c.through[n]}
     function = choose_activation(spec, p, net.activation)
-    return count if function is None or function.name == "identity" else 0
+    return count if function is None or function.name == "identity" else 0, tuple(sorted(own))
 
 
 def _solves(rows: list[Exponents], classes: Mapping[object, list[int]]) -> bool:

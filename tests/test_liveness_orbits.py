@@ -62,6 +62,19 @@ CASES = {
         "shared",
         False,
     ),
+    "one constant for all neurons, which bases can undo": (
+        "space i = 3 : scale { space v = 2 : linear }  space h = 2 : permute * scale * sign  "
+        "param p : [i*^0, v, h*]  param q : [i, v*]",
+        "covariant",
+        False,
+    ),
+    "one constant for all signed indices, and a vector": (
+        "space i = 2 : sign { space o = 3 : orthogonal * dilate  "
+        "space j = 3 : permute * sign { space d = 1 : dilate } }  "
+        "param p : [i*^3, j, d*]  param q : [i, j, d, o^-2]",
+        "covariant",
+        False,
+    ),
     "bases of heads": (
         "space D = 3 : permute  space s = 2 : permute { space v = 2 : linear }  "
         "param Q : s v <- D  param K : s v* <- D",
