@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from qecompile.verify.components import Form, combined, component_forms, stacked
 from qecompile.verify.logs import Logarithm, new_log, of_logs
 from qecompile.verify.mirrors import Mirrors, is_of_sign, plain_results
 from qecompile.verify.raw import Raw
 from qecompile.verify.rules.call import Call
 from qecompile.verify.types import Type
 
-Hint = Type | Logarithm | None  # of a result: its type; a type with guards of signs is no more than a hint
+Hint = (
+    Type | Logarithm | Form | None
+)  # of a result: its type; a type with guards of signs is no more than a hint
 
 
 def hints(call: Call, mirrors: Mirrors) -> Sequence[Hint]:
@@ -25,10 +28,25 @@ def hints(call: Call, mirrors: Mirrors) -> Sequence[Hint]:
         found = (Logarithm(log),)
     if found is not None:
         return found
+    if forms := _forms(call):
+        return forms
     plain = plain_results(call) or ()
     if len(plain) == 1 and plain[0] is not None:
         return (mirrors.symmetrised(call, plain[0]),)
     return plain
+
+
+def _forms(call: Call) -> Sequence[Hint]:
+    """What components of vectors, and forms of them, make."""
+    if call.name == "stack" and isinstance(given := call.get("tensors"), tuple):
+        parts = [v.form for v in given if isinstance(v, Raw) and isinstance(v.form, Form)]
+        made = stacked(parts, call.integer("dim", 0)) if len(parts) == len(given) else None
+        return (made,) if made else ()
+    forms = {n: v.form for n, v in call.given.items() if isinstance(v, Raw) and isinstance(v.form, Form)}
+    if forms:
+        combination = combined(call, forms)
+        return (combination,) if combination else ()
+    return component_forms(call) or ()
 
 
 def settled(found: Sequence[Hint]) -> Type | tuple[Type, ...] | None:
@@ -45,4 +63,6 @@ def with_hint(value: Type | Raw, hint: Hint) -> Type | Raw:
         return value
     if isinstance(hint, Logarithm):
         return replace(value, log=hint.of)
+    if isinstance(hint, Form):
+        return replace(value, form=hint)
     return replace(value, plain=hint) if any(map(is_of_sign, hint.guards)) else hint

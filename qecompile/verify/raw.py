@@ -52,6 +52,7 @@ class Raw:
             whatever its basis, so that the largest size of its entries has no law, and whether it is 0 has.
         log: the type of exp of it, if it is a logarithm (`logs.py`).
         plain: its type where no sign is changed (`mirrors.py`).
+        form: how it is made of components of vectors, if it is (`components.py`).
     """
 
     refusal: Refusal
@@ -64,6 +65,7 @@ class Raw:
     test: Type | None = None
     log: Type | None = None
     plain: Type | None = None
+    form: object = None
 
     @property
     def positive(self) -> bool:
