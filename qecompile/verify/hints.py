@@ -57,6 +57,19 @@ def settled(found: Sequence[Hint]) -> Type | tuple[Type, ...] | None:
     return types[0] if len(types) == 1 else types
 
 
+def rule_of(call: Call) -> str:
+    """What a proof calls a type that was found by way of values without one."""
+    given = [part for v in call.given.values() for part in (v if isinstance(v, tuple) else (v,))]
+    raws = [v for v in given if isinstance(v, Raw)]
+    return (
+        "logarithm"
+        if any(v.log for v in raws)
+        else "components"
+        if any(v.form for v in raws)
+        else "mirror images"
+    )
+
+
 def with_hint(value: Type | Raw, hint: Hint) -> Type | Raw:
     """A raw value with what is known of it."""
     if not isinstance(value, Raw) or hint is None:

@@ -20,7 +20,7 @@ from qecompile.verify.canonical import weight_type
 from qecompile.verify.cocycle import apply_raw
 from qecompile.verify.facts import LARGEST, constant_type
 from qecompile.verify.graph import Graph, Op, Ref
-from qecompile.verify.hints import Hint, hints, settled, with_hint
+from qecompile.verify.hints import Hint, hints, rule_of, settled, with_hint
 from qecompile.verify.judge import judge
 from qecompile.verify.laws import tensor_type
 from qecompile.verify.mirrors import Mirrors
@@ -91,7 +91,7 @@ class _Engine:
         value: Value
         try:
             if (typed := settled(known)) is not None:
-                value, rule = typed, "hint"
+                value, rule = typed, rule_of(call)
             elif raw is not None:
                 value, rule = self.from_raw(call, raw, number)
             else:

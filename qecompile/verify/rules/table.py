@@ -62,6 +62,26 @@ A *fixed* axis is one on which nothing acts, such as channels. An axis *belongs*
 that one has a copy of it. A *pair* is an axis along which a vector and a dual one have been multiplied: it
 may be summed.
 """
+BEYOND = """## Values that obey no law by themselves
+
+An operation whose rule does not apply gives a *raw* value. It is refused where it matters for an output, but
+something may be known of it that gives a law to what is made of it later. In a proof these are rules too:
+
+- `logarithm` (`logs.py`): of log x it is known that exp of it obeys a law, with positive charges. So does
+  exp of sums, multiples, means and maxima of logarithms; differences of charge 0, a softmax and a spread
+  along an axis have a law as they are.
+- `mirror images` (`mirrors.py`): of f(x) the law is known that it obeys where no sign is changed, and that
+  f(-x) takes its place where one is. So f(x) + f(-x), f(x) f(-x) and max(f(x), f(-x)) are even, f(x) -
+  f(-x) is odd.
+- `components` (`components.py`): entries of vectors, and sums of their products with known coefficients,
+  have a law if these are the coefficients of a scalar product, a determinant, a turn or a cross product.
+- `alpha` (`cocycle.py`): positive numbers, invertible matrices and rotations move a value to another
+  cocycle.
+
+A weight that is constant piece by piece along an axis, as a code for each layer on all neurons in one list,
+is typed with an axis of such pieces where a fixed axis is refused (`pieces.py`).
+
+"""
 RULES: Mapping[str, Rule] = {op: rule for family in FAMILIES for rule in family.RULES for op in rule.ops}
 
 
@@ -76,6 +96,7 @@ def describe() -> str:
             lines.append(f"| {rule.name} | {_cell(rule.law.removesuffix('.'))} | {ops} |")
         lines.append("")
     lines += [
+        *BEYOND.splitlines(),
         "## Functions of one number",
         "",
         "| functions | degree | parity | f(0) = 0 |",
