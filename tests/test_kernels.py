@@ -80,6 +80,16 @@ def test_every_kind_of_kernel_compiles_for_every_target() -> None:
     assert {line["target"] for line in lines_of("ahead", "all")} == {80, 90, 100, "gfx942"}
 
 
+@needs_triton
+@pytest.mark.slow
+def test_launches_are_bound_and_compiled_as_on_a_gpu() -> None:
+    """Two layers and the readout take one pass each, forward and backward; the last sum is written once."""
+    (line,) = lines_of("ahead", "launch")
+    launched = [name for name in line["launched"] if name != "_sum_axis"]
+    network = ["_advance_W1"] * 3 + ["_mix_W1", "_mix_W1_backward"] + ["_advance_W1_backward"] * 3
+    assert launched == [*network, "_mix_W1", "_mix_W1_backward"]
+
+
 # --- a good citizen --------------------------------------------------------------------------------------
 
 

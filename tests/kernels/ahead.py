@@ -1,9 +1,12 @@
-"""Compile emitted kernels for GPUs that are not here: `python -m kernels.ahead quick|all`.
+"""Compile emitted kernels for GPUs that are not here: `python -m kernels.ahead quick|all|launch`.
 
 The emitted functions are called on tensors without memory, at real sizes; what they would launch is recorded
 and compiled with the same options, sizes and alignments as a launch would. Prints one line of JSON for each
 kernel and target: registers of a thread, bytes of shared memory. Spilled registers, or more shared memory
 than a block has on the target, are errors.
+
+`launch` runs a network and its gradients on a CPU with Triton's own launcher, up to where the GPU would
+begin: arguments are bound and specialised, kernels compiled. It prints the kernels in order.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
+from triton.runtime.driver import driver
 
 from kernels.cases import OWN, SMALL, emitted, library_spec, own_spec
 
@@ -193,8 +197,56 @@ def cases(how: str) -> Iterator[tuple[Launch, int | str]]:
                 yield from product(record(matrix, call, precision), (target,))
 
 
+class NoGPU:
+    """As much of a driver as a launch asks before it launches."""
+
+    def get_current_target(self) -> GPUTarget:
+        return GPUTarget("cuda", 90, 32)
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, device: int) -> int:
+        return 0
+
+    def get_active_torch_device(self) -> torch.device:
+        return torch.device("cpu")
+
+
+def launched() -> list[str]:
+    """The kernels that a network and a layer launch, forward and backward, in order."""
+    driver.set_active(NoGPU())
+    found: list[str] = []
+
+    class Bound:
+        def __init__(self, kernel: Any) -> None:
+            self.kernel = kernel
+
+        def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:
+            def launch(*args: Any, **kwargs: Any) -> None:
+                found.append(self.kernel.fn.__name__)
+                self.kernel.warmup(*args, grid=grid, **kwargs)
+
+            return launch
+
+    module = emitted(own_spec("stack"))
+    module.DEVICES, module.LARGE = ("cpu",), 0
+    torch.library.wrap_triton = Bound
+    for make, channels, dtype in (
+        (module.MetaNet, (), torch.float32),
+        (partial(module.EquivariantLinear, 3, 4), (3,), torch.bfloat16),
+    ):
+        x = {name: torch.zeros(2, *shape, *channels, dtype=dtype) for name, shape in module.SHAPES.items()}
+        y = make(dtype=dtype)(x)
+        torch.autograd.backward([t.sum() for t in y.values()])
+    return found
+
+
 def main(how: str) -> None:
     """Compile, and print what came out."""
+    if how == "launch":
+        print(json.dumps({"launched": launched()}))
+        return
     for launch, target in cases(how):
         print(json.dumps(inspected(launch, target)), flush=True)
 

@@ -246,9 +246,8 @@ def _settled(x: dict, active: bool) -> dict[str, Tensor]:
     found = {}
     for name, y in x.items():
         if type(y) is _Sum:
-            total = y.full
-            for part in y.parts:
-                total = total + part
+            one = torch.eye(y.full.shape[-1], dtype=y.full.dtype, device=y.full.device)
+            total = _mix_tensors(y.full, one, *y.parts)  # one pass
             y = STACK[name].activation(total) if active else total
         found[name] = y
     return found
