@@ -101,7 +101,8 @@ STAGES = {
         "verify.rules.normalising verify.rules.filling verify.rules.linalg verify.rules.pooling "
         "verify.rules.recurrent verify.rules.spectra verify.rules.writing verify.rules.table "
         "verify.laws verify.steps verify.raw verify.intervals verify.raw_matrices verify.raw_results "
-        "verify.cocycle verify.components verify.logs verify.mirrors verify.hints verify.pieces verify.orbit_claim verify.judge verify.infer "
+        "verify.cocycle verify.components verify.logs verify.mirrors verify.hints verify.pieces "
+        "verify.orbit_claim verify.judge verify.arguments verify.infer "
         "verify.export verify.trace verify.claims verify.sample verify.running verify.equivariance "
         "verify.network",
         below="errors spec groups basis",
@@ -153,6 +154,7 @@ USES_TORCH = {
     "groups",
     "verify.graph",
     "verify.facts",
+    "verify.arguments",
     "verify.pieces",
     "verify.components",
     "verify.infer",

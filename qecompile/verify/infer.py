@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
+from qecompile.verify.arguments import equal_constants, flat, is_identity, places, refs, tupled
 from qecompile.verify.canonical import weight_type
 from qecompile.verify.cocycle import apply_raw
-from qecompile.verify.facts import LARGEST, constant_type
+from qecompile.verify.facts import constant_type
 from qecompile.verify.graph import Graph, Op, Ref
 from qecompile.verify.hints import Hint, hints, rule_of, settled, with_hint
 from qecompile.verify.judge import judge
@@ -38,7 +38,6 @@ __all__ = ["Inference", "Path", "Refusal", "Step", "infer", "tensor_type"]
 BLIND = frozenset(  # only the shape of `self` matters
     "zeros_like ones_like full_like new_zeros new_ones new_full fill zero copy".split()
 )
-MOST_COMPARED = 1 << 10  # entries
 Value = Type | Raw | tuple[Type | Raw, ...]
 
 
@@ -69,7 +68,7 @@ class _Engine:
         self.values |= {name: weight_type(shape) for name, shape in graph.parameters.items()}
         self.values |= {name: constant_type(value) for name, value in self.known.items()}
         self.values |= {name: _valueless(name) for name, value in graph.buffers.items() if value is None}
-        self.numbers = {name: name for name in self.values} | _equal_constants(self.known)
+        self.numbers = {name: name for name in self.values} | equal_constants(self.known)
         self.made: dict[object, str] = {}
         self.calls: dict[str, Call] = {}
         self.steps: list[Step] = []
@@ -86,7 +85,7 @@ class _Engine:
             return
         call = self.calls[op.name] = self.call(op)
         read = {n: v for n, v in call.given.items() if not (n == "self" and call.name in BLIND)}
-        raw = next((v for v in _flat(read) if isinstance(v, Raw)), None)
+        raw = next((v for v in flat(read) if isinstance(v, Raw)), None)
         known = hints(call, self.mirrors) if raw is not None else ()
         value: Value
         try:
@@ -115,7 +114,7 @@ class _Engine:
         named = self.named(call.op)
         try:
             found = made_of_pieces(call, typed) if typed else None
-            if found is None and any([self.cut(ref) for _, ref in _refs(named)]):
+            if found is None and any([self.cut(ref) for _, ref in refs(named)]):
                 given = {name: self.resolved(value, self.pieces) for name, value in named.items()}
                 result = RULES[call.name].apply(replace(call, given=given))
                 found = result if isinstance(result, Type) else None
@@ -149,7 +148,7 @@ class _Engine:
     def from_raw(self, call: Call, raw: Raw, number: str) -> tuple[Value, str]:
         """The value of an operation with a raw argument: an action of alpha, or raw too."""
         known = {
-            name: self.known[ref.name] for name, ref in _refs(self.named(call.op)) if ref.name in self.known
+            name: self.known[ref.name] for name, ref in refs(self.named(call.op)) if ref.name in self.known
         }
         call = replace(
             call,
@@ -158,7 +157,7 @@ class _Engine:
                 for n, t in known.items()
                 if t.numel() and not t.is_complex()
             },
-            identities={n: t.shape[-1] for n, t in known.items() if _is_identity(t)},
+            identities={n: t.shape[-1] for n, t in known.items() if is_identity(t)},
         )
         with _covered():
             typed = apply_raw(call)
@@ -187,18 +186,18 @@ class _Engine:
     def call(self, op: Op) -> Call:
         """The operation with its arguments by name."""
         named = self.named(op)
-        refs = _refs(named)
+        found = refs(named)
         return Call(
             op,
             {name: self.resolved(value) for name, value in named.items()},
-            numbers={name: self.numbers[ref.name] for name, ref in refs},
-            origins={name: self.calls[ref.name] for name, ref in refs if ref.name in self.calls},
+            numbers={name: self.numbers[ref.name] for name, ref in found},
+            origins={name: self.calls[ref.name] for name, ref in found if ref.name in self.calls},
             values={
-                name: _places(self.known[ref.name])
-                for name, ref in refs
+                name: places(self.known[ref.name])
+                for name, ref in found
                 if ref.name in self.known and not self.known[ref.name].dtype.is_floating_point
             },
-            masks=frozenset(name for name, ref in refs if self.dtype(ref.name) == torch.bool),
+            masks=frozenset(name for name, ref in found if self.dtype(ref.name) == torch.bool),
         )
 
     def dtype(self, name: str) -> torch.dtype | None:
@@ -211,7 +210,7 @@ class _Engine:
         """The arguments by their names in the operator's schema, with the defaults of those not given."""
         library, name, overload = op.target.split(".")
         schema = getattr(getattr(getattr(torch.ops, library), name), overload)._schema.arguments
-        defaults = {a.name: _tupled(a.default_value) for a in schema if a.has_default_value()}
+        defaults = {a.name: tupled(a.default_value) for a in schema if a.has_default_value()}
         return {**defaults, **dict(zip((a.name for a in schema), op.args, strict=False)), **op.kwargs}
 
     def resolved(self, value: object, instead: Mapping[str, Type | None] | None = None) -> object:
@@ -227,7 +226,7 @@ class _Engine:
 
     def arguments(self, op: Op) -> tuple[str, ...]:
         """The numbers of the values that an operation takes, each once."""
-        given = (self.numbers[ref.name] for _, ref in _refs({"": op.args, **op.kwargs}))
+        given = (self.numbers[ref.name] for _, ref in refs({"": op.args, **op.kwargs}))
         return tuple(dict.fromkeys(given))
 
     def numbered(self, value: object, images: Mapping[str, str] | None = None) -> object:
@@ -242,7 +241,7 @@ class _Engine:
     def refusal(self, op: Op, rule: str, why: Refused) -> Refusal:
         """A refusal with all that is known about the operation."""
         shown = []
-        for _, ref in _refs({"": op.args, **op.kwargs}):
+        for _, ref in refs({"": op.args, **op.kwargs}):
             value = self.values.get(ref.name)
             text = str(value) if isinstance(value, Type) else f"raw {list(getattr(value, 'shape', ()))}"
             shown.append(f"{self.graph.labels.get(ref.name, ref.name)}: {text}")
@@ -252,17 +251,6 @@ class _Engine:
         """An operation that the table does not know."""
         reason = f"there is no rule for `{base_name(op.target)}`"
         return self.refusal(op, "none", Refused(reason, "write it with operations that docs/rules.md lists"))
-
-
-def _refs(named: Mapping[str, object]) -> list[tuple[str, Ref]]:
-    """The references among arguments; parts of a list have numbered names."""
-    found: list[tuple[str, Ref]] = []
-    for name, value in named.items():
-        if isinstance(value, Ref):
-            found.append((name, value))
-        elif isinstance(value, tuple):
-            found += _refs({f"{name} {k}": part for k, part in enumerate(value)})
-    return found
 
 
 @contextmanager
@@ -275,49 +263,12 @@ def _covered() -> Iterator[None]:
         raise Refused(reason, "please report this") from mistake
 
 
-def _tupled(value: object) -> object:
-    """A default value, with tuples for lists."""
-    return tuple(map(_tupled, value)) if isinstance(value, list) else value
-
-
-def _flat(value: object) -> Iterator[object]:
-    """All values in nested arguments."""
-    if isinstance(value, (tuple, Mapping)):
-        for part in value.values() if isinstance(value, Mapping) else value:
-            yield from _flat(part)
-    else:
-        yield value
-
-
-def _places(known: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """A known tensor of places; where it is a mask, the places that are marked."""
-    if known.dtype == torch.bool and known.dim() == 1:
-        known = known.nonzero().flatten()
-    return tuple(int(n) for n in known.flatten().tolist()), tuple(known.shape)
-
-
 def _valueless(name: str) -> Raw:
     """A buffer of a module on the meta device."""
     refusal = Refusal(
         name, "buffer", "constant", f"the buffer {name} has no value", "put the module on the CPU"
     )
     return new_raw(refusal, name, ())
-
-
-def _equal_constants(known: Mapping[str, Tensor]) -> dict[str, str]:
-    """The first of all constants that are equal, by name; large ones are not compared."""
-    first: dict[object, str] = {}
-    return {
-        name: first.setdefault((t.dtype, t.shape, *t.flatten().tolist()), name)
-        for name, t in known.items()
-        if t.numel() <= MOST_COMPARED
-    }
-
-
-def _is_identity(t: Tensor) -> bool:
-    if t.dim() < 2 or t.shape[-1] != t.shape[-2] or t.numel() > LARGEST:
-        return False
-    return torch.equal(t, torch.eye(t.shape[-1], dtype=t.dtype, device=t.device).expand_as(t))
 
 
 def _informed(op: Op, value: Value, known: Sequence[Hint]) -> Value:
