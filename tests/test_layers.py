@@ -65,8 +65,9 @@ STAGES = {
         "codegen codegen.runtime codegen.blocks codegen.writer codegen.reduce codegen.expand "
         "codegen.variance codegen.initialise codegen.linear codegen.gauge codegen.invariant "
         "codegen.alpha_raw codegen.alpha_covariant codegen.alpha codegen.network "
-        "codegen.kernels codegen.kernels.ops codegen.kernels.stack_ops codegen.kernels.mean "
-        "codegen.kernels.form codegen.kernels.tiles codegen.kernels.mix codegen.kernels.stack "
+        "codegen.kernels codegen.kernels.launching codegen.kernels.mean codegen.kernels.mix_ops "
+        "codegen.kernels.stack_ops codegen.kernels.stack_network codegen.kernels.form "
+        "codegen.kernels.tiles codegen.kernels.mix codegen.kernels.stack "
         "codegen.kernels.write codegen.emit",
         below="errors spec alpha activations basis plan schedule",
     ),

@@ -1,4 +1,4 @@
-"""The kernel of a mean over one axis, as text.
+"""The kernel of a mean over one axis and its operator, as text.
 
 A tensor is read as [outer, size, inner], where `size` is the axis that the mean is over. A program adds up
 STEPS tiles along it, for some of the rest, and writes the sum to a slot of its own,
@@ -37,4 +37,49 @@ def _sum_axis(
         total += tl.sum(box.to(tl.float32), 1)
     at_y = y + (slot * outer + o)[:, None] * inner + i
     tl.store(at_y, total, mask=(o[:, None] < outer) & (i < inner))
+'''
+
+MEAN = '''
+def _mean_op(x: Tensor, dim: int) -> Tensor:
+    """The mean over one axis."""
+    if not _on_device(x):
+        return x.mean(dim)
+    x = x.contiguous()
+    outer, size, inner = x.shape[:dim].numel(), x.shape[dim], x.shape[dim + 1 :].numel()
+    tile_i = min(256, _up(inner))
+    tile_s = min(_up(size), 4096 // tile_i)
+    tile_o = min(_up(outer), 4096 // (tile_i * tile_s))
+    walk = min(-(-size // tile_s), 16)
+    slots = -(-size // (tile_s * walk))
+    y = torch.empty(slots, *x.shape[:dim], *x.shape[dim + 1 :], dtype=torch.float32, device=x.device)
+    programs = -(-inner // tile_i) * slots * -(-outer // tile_o)
+    launch = torch.library.wrap_triton(_kernel(_sum_axis))[(programs,)]
+    launch(x, y, outer, size, inner, tile_o, tile_s, tile_i, STEPS=walk)
+    return (y.sum(0) / size).to(x.dtype)
+
+
+def _save_mean(ctx, inputs, output) -> None:
+    x, ctx.dim = inputs
+    ctx.shape = x.shape
+
+
+def _mean_gradient(ctx, dy: Tensor) -> tuple[Tensor, None]:
+    """A view of one number for all that it is the mean of."""
+    return (dy / ctx.shape[ctx.dim]).unsqueeze(ctx.dim).expand(ctx.shape), None
+
+
+def _register_mean() -> None:
+    mean = torch.library.triton_op("{library}::mean", _mean_op, mutates_args=())
+    mean.register_autograd(_mean_gradient, setup_context=_save_mean)
+
+
+REGISTER.append(_register_mean)
+_mean_by_torch = _mean
+
+
+def _mean(x: Tensor, dim: int) -> Tensor:  # noqa: F811
+    """The mean over one axis."""
+    if _launches(x) and _register():
+        return torch.ops.{library}.mean(x, dim)
+    return _mean_by_torch(x, dim)
 '''

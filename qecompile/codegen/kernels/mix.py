@@ -43,7 +43,7 @@ def _write_forward(w: Writer, form: Form, users: list[str]) -> None:
     steps += [f"{part}_{form.names[k]}" for part, span in _parts(form) for k in span]
     w.line()
     w.line()
-    w.call(
+    w.filled(
         f"def _mix_{form.owner}(",
         [
             *("x", "w", "y", *(part for part, _ in _parts(form))),
@@ -88,7 +88,7 @@ def _write_backward(w: Writer, form: Form) -> None:
     names = form.names
     w.line()
     w.line()
-    w.call(
+    w.filled(
         f"def _mix_{form.owner}_backward(",
         [
             *("x", "w", "dy", "dx", "dw", *(f"d{part}" for part, _ in _parts(form))),

@@ -128,7 +128,7 @@ def _write_forward(w: Writer, entry: Stacked, users: list[str]) -> None:
     w.line()
     w.line()
     tensors = ["full", "w", *(p for p, _ in _parts(entry)), "y", *(m for m, _ in _means(entry))]
-    w.call(f"def _advance_{entry.form.owner}(", [*tensors, *_sizes(entry), "PRECISION: tl.constexpr"], "):")
+    w.filled(f"def _advance_{entry.form.owner}(", [*tensors, *_sizes(entry), "PRECISION: tl.constexpr"], "):")
     with w.indent():
         parts = " + ".join(["full", *(f"{p}{label(names, span)}" for p, span in _parts(entry))])
         w.line(f'"""x = {entry.function.name}({parts}); y = x @ w; sums of x, over [{", ".join(names)}].')
@@ -198,7 +198,7 @@ def _write_backward(w: Writer, entry: Stacked) -> None:
     tensors = ["full", "w", *(p for p, _ in _parts(entry)), "dy", *(f"d{m}" for m, _ in _means(entry))]
     tensors += ["dfull", "dw", *(f"d{p}" for p, _ in _parts(entry))]
     flags = [f"{name}: tl.constexpr" for name in ("NEED_X", "NEED_W", "PRECISION")]
-    w.call(f"def _advance_{entry.form.owner}_backward(", [*tensors, *_sizes(entry), *flags], "):")
+    w.filled(f"def _advance_{entry.form.owner}_backward(", [*tensors, *_sizes(entry), *flags], "):")
     with w.indent():
         w.line(f'"""Gradients of `_advance_{entry.form.owner}`; x is made again."""')
         write_tile(w, names)

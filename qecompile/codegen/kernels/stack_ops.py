@@ -1,8 +1,7 @@
-"""How emitted networks hand sums on from layer to layer without writing them, as text.
+"""The operator that takes a sum on to the next layer without writing it, as text.
 
 `_advance` takes `full` and parts, and gives the product and the means that the next layer reads of f(sum). It
-is an operator with a derivative, as `_mix` is, and plain torch on the same conditions. The layer's own
-`forward` runs on stand-ins (`_Read`) for the large tensors, which hold what `_mix` and `_mean` are asked for.
+is an operator with a derivative, as `_mix` is, and plain torch on the same conditions.
 """
 
 from __future__ import annotations
@@ -24,28 +23,6 @@ class _Stacked(NamedTuple):
     dims: tuple[tuple[int, ...], ...]
     forward: Callable
     backward: Callable
-
-
-class _Sum(NamedTuple):
-    """`full` plus parts that are broadcast, not added up yet."""
-
-    full: Tensor
-    parts: tuple[Tensor, ...]
-
-
-class _Read:
-    """Stands for a tensor of which a layer takes a product and means, which are known."""
-
-    def __init__(self, product: Tensor, means: dict[tuple[int, ...], Tensor]) -> None:
-        self.product, self.means = product, means
-
-    def mean(self, dim: int | tuple[int, ...]) -> Tensor:
-        """A mean that is known."""
-        return self.means[(dim,) if isinstance(dim, int) else dim]
-
-
-class _Checked(dict):
-    """Features that need no check."""
 
 
 def _plain_advance(full: Tensor, weight: Tensor, parts: Sequence[Tensor], s: _Stacked) -> list[Tensor]:
@@ -207,69 +184,4 @@ def _register_advance() -> None:
 
 
 REGISTER.append(_register_advance)
-_check_all, _mix_tensors, _mean_of_tensor = _check, _mix, _mean
-
-
-def _check(x, channels: int | None, like: Tensor):  # noqa: F811
-    """Give back `x` if it is in order, and stand-ins as they are."""
-    return x if type(x) is _Checked else _check_all(x, channels, like)
-
-
-def _mix(x, weight: Tensor, *parts: Tensor):  # noqa: F811
-    """`x @ weight` plus all parts; of a stand-in, a sum that is not written."""
-    return _Sum(x.product, parts) if type(x) is _Read else _mix_tensors(x, weight, *parts)
-
-
-def _mean(x, dim: int) -> Tensor:  # noqa: F811
-    """The mean over one axis."""
-    return x.mean(dim) if type(x) is _Read else _mean_of_tensor(x, dim)
-
-
-def _advanced(layer: EquivariantLinear, x: dict) -> dict:
-    """A layer, of features some of which are sums before their activation."""
-    read = _Checked(x)
-    for name, s in STACK.items():
-        full, parts = x[name] if type(x[name]) is _Sum else (x[name], ())
-        product, *means = torch.ops.{library}.advance(full, getattr(layer, s.weight), parts, name)
-        read[name] = _Read(product, dict(zip(s.dims, means, strict=True)))
-    return layer.forward(read)
-
-
-def _activated(x: dict) -> dict:
-    """`activate`, which sums wait for until they are read."""
-    plain = {name: y.full.new_empty(0) if type(y) is _Sum else y for name, y in x.items()}
-    return {name: x[name] if type(x[name]) is _Sum else y for name, y in activate(plain).items()}
-
-
-def _settled(x: dict, active: bool) -> dict[str, Tensor]:
-    """All sums added up, and activated."""
-    found = {}
-    for name, y in x.items():
-        if type(y) is _Sum:
-            one = torch.eye(y.full.shape[-1], dtype=y.full.dtype, device=y.full.device)
-            total = _mix_tensors(y.full, one, *y.parts)  # one pass
-            y = STACK[name].activation(total) if active else total
-        found[name] = y
-    return found
-
-
-def _stacks(net: MetaNet, theta: dict[str, Tensor]) -> bool:
-    """Whether a network hands sums on: kernels take its weights, and nothing watches its layers."""
-    if type(theta) is not dict or torch.compiler.is_compiling() or not theta.keys() >= STACK.keys():
-        return False
-    watched = any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in net.modules())
-    large = sorted((theta[name] for name in STACK), key=lambda t: -t.numel())
-    return not watched and _launches(*large, next(net.parameters())) and _register()
-'''
-
-HOOK = '''
-_forward_by_torch = MetaNet.forward
-
-
-def _forward(self: MetaNet, theta: dict[str, Tensor]):
-    """`MetaNet.forward`, with sums that are not written between layers where kernels serve."""
-    return _stacked(self, theta) if _stacks(self, theta) else _forward_by_torch(self, theta)
-
-
-MetaNet.forward = _forward
 '''

@@ -10,12 +10,14 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 from qecompile.activations import Function
-from qecompile.codegen.kernels import ops as text
 from qecompile.codegen.kernels.form import Form, forms_of, kernel_owners
-from qecompile.codegen.kernels.mean import MEAN_KERNEL
+from qecompile.codegen.kernels.launching import IMPORTS, LAUNCHING, NO_KERNELS, START
+from qecompile.codegen.kernels.mean import MEAN, MEAN_KERNEL
 from qecompile.codegen.kernels.mix import write_mix_kernels
+from qecompile.codegen.kernels.mix_ops import MIX
 from qecompile.codegen.kernels.stack import FUNCTIONS, MOST_CHANNELS, Stacked, stacked, write_stack_kernels
-from qecompile.codegen.kernels.stack_ops import HOOK, STACK
+from qecompile.codegen.kernels.stack_network import HOOK, NETWORK
+from qecompile.codegen.kernels.stack_ops import STACK
 from qecompile.codegen.network import Activations, write_input
 from qecompile.codegen.reduce import labels
 from qecompile.codegen.writer import Variables, Writer
@@ -33,17 +35,17 @@ def kernel_section(
     forms = forms_of(schedule.expand, variables)
     means = "\ndef _mean(" in source
     if not forms and not means:
-        return f"\n\n{text.START}\n\n\n{text.NO_KERNELS.strip()}\n"
-    w.block(text.LAUNCHING)
+        return f"\n\n{START}\n\n\n{NO_KERNELS.strip()}\n"
+    w.block(LAUNCHING)
     if means:
         w.block(MEAN_KERNEL)
-        w.block(text.MEAN)
+        w.block(MEAN)
     if forms:
         _write_mixes(w, forms)
     entries = stacked(schedule, variables, functions_between(net, chosen, alpha=alpha)) if means else ()
     if entries:
         _write_stack(w, entries, net)
-    section = f"\n\n{text.START}\n\n{text.IMPORTS.strip()}\n\n\n{w.text()}"
+    section = f"\n\n{START}\n\n{IMPORTS.strip()}\n\n\n{w.text()}"
     # no other file has operators of this name: it depends on all of the text
     digest = hashlib.sha256((source + section).encode()).hexdigest()[:12]
     return section.replace("{library}", f"qecompile_{digest}")
@@ -53,7 +55,7 @@ def _write_mixes(w: Writer, forms: tuple[Form, ...]) -> None:
     owners = kernel_owners(forms)
     for key, owner in owners.items():
         write_mix_kernels(w, owner, [f.owner for f in forms if f.kernel == key])
-    w.block(text.MIX)
+    w.block(MIX)
     w.line()
     w.line()
     w.line("# By the shapes of a sum and of its parts, without batch and channels.")
@@ -98,6 +100,7 @@ def _write_stack(w: Writer, entries: tuple[Stacked, ...], net: MetaNet) -> None:
     for key, owner in owners.items():
         write_stack_kernels(w, owner, [e.form.owner for e in entries if e.kernel == key])
     w.block(STACK)
+    w.block(NETWORK)
     w.line()
     w.line()
     w.line("STACK: dict[str, _Stacked] = {")
