@@ -9,7 +9,9 @@ import pytest
 from tape import Tape
 
 import qecompile as qe
+from qecompile.loading import import_source
 from qecompile.proving import prover
+from qecompile.verify.equivariance import check_module
 from qecompile.verify.graph import Ref
 
 ODD = {
@@ -47,6 +49,38 @@ ODD = {
 def test_odd_specs_are_proved(name: str) -> None:
     proof = prover(qe.parse(f"spec s {{ {ODD[name]} }}")).prove_spec()
     assert [f"{o.name}: {o.detail}" for o in proof.obligations if o.ok is False] == []
+
+
+RAW = """
+spec s {
+  space r = 3 : linear   space i = 2 : fixed
+  param B : i <- r   param A : r <- i
+  metanet m { channels 1, 2  alpha shared  readout equivariant }
+}
+"""
+MATRIX, DUAL = 'matrix_r = g["r"]', "_inverse(matrix_r).mT"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "ok"),
+    [
+        (MATRIX, 'matrix_r = -(-g["r"])', True),
+        (MATRIX, 'matrix_r = -g["r"]', True),  # another element of GL(3)
+        (MATRIX, 'matrix_r = g["r"] * 0.0', False),
+        (DUAL, f"({DUAL}) * 1.0", True),
+        (DUAL, f"({DUAL}).transpose(1, 2).transpose(1, 2)", True),
+        (DUAL, f"({DUAL}).transpose(1, 2)", False),
+        (DUAL, f"-(-({DUAL} / 1))", True),
+        (DUAL, f"-({DUAL})", False),
+        (DUAL, f"({DUAL}) * 1.5", False),
+    ],
+)
+def test_a_matrix_of_alpha_times_one_is_the_same_matrix(old: str, new: str, ok: bool) -> None:
+    spec = qe.parse(RAW)
+    text = prover(spec).accused.source
+    assert old in text
+    module = import_source(text.replace(old, new), name="edited")
+    assert check_module(spec, module.MetaNet(), search=False).ok is ok
 
 
 SPEC = qe.parse("""

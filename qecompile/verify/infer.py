@@ -83,6 +83,9 @@ class _Engine:
         if base_name(op.target) == "getitem":
             self.values[op.name] = self.part(op)
             return
+        if (same := self.unchanged(op)) is not None and isinstance(self.values[same], Raw):
+            self.values[op.name], self.numbers[op.name] = self.values[same], self.numbers[same]
+            return
         call = self.calls[op.name] = self.call(op)
         read = {n: v for n, v in call.given.items() if not (n == "self" and call.name in BLIND)}
         raw = next((v for v in flat(read) if isinstance(v, Raw)), None)
@@ -127,6 +130,20 @@ class _Engine:
         if ref.name in self.known and ref.name not in self.pieces:
             self.pieces[ref.name] = of_constant(self.known[ref.name])
         return self.pieces.get(ref.name) is not None
+
+    def unchanged(self, op: Op) -> str | None:
+        """The name of a value that an operation gives back as it is: x * 1, x / 1, -(-x), x.T.T."""
+        name, args = base_name(op.target), op.args
+        if not args or not isinstance(args[0], Ref):
+            return None
+        if name in ("mul", "div") and len(args) == 2 and args[1] in (1, 1.0) and not op.kwargs:
+            return args[0].name
+        inner = self.calls.get(args[0].name)
+        if inner is not None and name in ("neg", "transpose", "t", "mT", "swapaxes"):
+            first, again = ((o.target, o.args[1:], o.kwargs) for o in (inner.op, op))
+            if first == again and isinstance(inner.op.args[0], Ref):
+                return inner.op.args[0].name
+        return None
 
     def by_rule(self, call: Call, number: str) -> tuple[Value, str]:
         """The value that the rule of an operation gives."""

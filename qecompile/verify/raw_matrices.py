@@ -71,7 +71,10 @@ def _sum_matrix(call: Call, values: list[object], number: str, n: int) -> Matrix
 
 
 def _scaled_matrix(call: Call, values: list[object], number: str) -> Matrix | None:
-    """A multiple of a skew matrix is skew."""
+    """A multiple of a skew matrix is skew; minus an invertible one is invertible."""
+    first = _known(values[0])
+    if call.name == "neg" and first is not None and first.kind == "invertible":
+        return Matrix("invertible", number)
     for one, other in (values, values[::-1]):
         known = _known(one)
         if known is None or known.kind != "skew" or (call.name == "div" and one is not values[0]):
