@@ -154,8 +154,8 @@ def test_a_counterexample_is_found_where_the_modules_own_weights_hide_it() -> No
 
 
 def test_without_a_counterexample_the_refusal_says_so() -> None:
-    def even(theta: Weights) -> Tensor:  # f(x) + f(-x): even, but no rule looks at two values together
-        return (theta["b"].sigmoid() + (-theta["b"]).sigmoid()).sum(1)
+    def even(theta: Weights) -> Tensor:  # x and -x change places: no rule sees it
+        return torch.cat((theta["b"], -theta["b"]), dim=1).sigmoid().sum(1)
 
     spec = qe.parse("spec signs { space h = 4 : permute * sign  param b : h }")
     verdict = check_module(spec, even)
