@@ -22,8 +22,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
 
 
-# fuzz is run by hand: it needs a fuzzer, and time without end. kernels are programs that choose how Triton runs
-# before they import it: test_kernels.py starts them.
+# fuzz is run by hand: it needs a fuzzer, and time without end. kernels are programs that choose how Triton
+# runs before they import it: test_kernels.py starts them.
 collect_ignore = ["fuzz", "kernels"]
 collect_ignore_glob = ["*.sym"]  # inputs of tests, some wrong on purpose
 
