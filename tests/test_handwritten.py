@@ -36,10 +36,16 @@ def load() -> list[Example]:
 EXAMPLES = load()
 
 
+# Two mistakes of every module among the quick tests, and all others among the slow ones.
 MISTAKES = [
-    pytest.param(example, mistake, id=f"{example.name}-{mistake.replace(' ', '_')}")
+    pytest.param(
+        example,
+        mistake,
+        id=f"{example.name}-{mistake.replace(' ', '_')}",
+        marks=pytest.mark.slow if k >= 2 else (),
+    )
     for example in EXAMPLES
-    for mistake in example.broken
+    for k, mistake in enumerate(example.broken)
 ]
 
 
