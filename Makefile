@@ -8,7 +8,7 @@ PYTHON := $(shell for p in python3 python python3.11 python3.12 python3.13 pytho
 endif
 READY := $(VENV)/ready-$(subst /,_,$(PYTHON))
 RUN := $(VENV)/bin/python -m
-PYTEST := $(RUN) pytest -n 2 -q
+PYTEST := $(RUN) pytest -n 2 --dist worksteal -q
 
 .PHONY: demo test test-slow test-all lint format clean
 
