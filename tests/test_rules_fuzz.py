@@ -401,11 +401,20 @@ OPERATIONS: list[Callable[[Fuzz, Ref], Any]] = [
 ]
 
 
+def is_on_an_edge(tape: Tape) -> bool:
+    """Whether an order is asked of numbers that are 0 but for rounding, as in solve(W, W) > 0."""
+    asked = [op for op in tape.ops if op.target.split(".")[1] in ("gt", "lt", "ge", "le", "sign")]
+    read = [tape.before[op.args[0].name].abs() for op in asked if isinstance(op.args[0], Ref)]
+    return any(bool(((x > 0) & (x < 1e-9)).any()) for x in read)
+
+
 def run(seed: int, length: int = 14) -> tuple[Counter[str], list[str]]:
     """One random graph: how many values got a type, and which types are wrong."""
     f = Fuzz(seed)
     for _ in range(length):
         f.step()
+    if is_on_an_edge(f.tape):
+        return Counter(), []
     names = [op.name for op in f.tape.ops if not op.parts]
     found = f.tape.infer(*(Ref(name) for name in names))
     counts: Counter[str] = Counter(values=len(names))
