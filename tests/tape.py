@@ -120,6 +120,20 @@ class Tape:
         return "" if close(moved, after) else f"the law {t}: gap {float((moved - after).abs().max()):.2g}"
 
 
+def holds(tape: Tape, ref: Ref) -> str:
+    """The type of a value, after it has been checked in numbers."""
+    t = tape.type(ref)
+    assert tape.wrong(t, ref.name) == ""
+    return str(t)
+
+
+def refused(tape: Tape, ref: Ref) -> str:
+    """Why a value has no type, and what would help."""
+    found = tape.infer(ref)
+    assert not found.ok
+    return f"{found.refusal.reason} {found.refusal.help}"
+
+
 def _operator(target: str) -> Callable[..., Any]:
     name, overload = target.split(".")
     return getattr(getattr(torch.ops.aten, name), overload)

@@ -96,8 +96,8 @@ def test_blocks_compute_what_the_plan_says(spec: Spec) -> None:
         agree(layer, x, interpret(lower(plan, spec), x, numbers))
 
 
-def test_values_and_gradients_are_those_of_plain_sums(built) -> None:
-    module, layer, x = built
+def agree_with_plain_torch(module: ModuleType, layer: torch.nn.Module, x: dict[str, Tensor]) -> None:
+    """See that a layer has the values and the gradients of its plain functions."""
     found: list[list[Tensor]] = []
     for run in (lambda _, layer, x: layer(x), plainly):
         given = {name: t.clone().requires_grad_() for name, t in x.items()}
@@ -107,6 +107,10 @@ def test_values_and_gradients_are_those_of_plain_sums(built) -> None:
         found.append([*y.values(), *(t.grad for t in given.values()), *(p.grad for p in layer.parameters())])
     for a, b in zip(*found, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11)
+
+
+def test_values_and_gradients_are_those_of_plain_sums(built) -> None:
+    agree_with_plain_torch(*built)
 
 
 def test_gradients_of_every_order(built) -> None:

@@ -18,7 +18,7 @@ import pytest
 import torch
 from emitted import features, randomised, weights
 from kernels.cases import OWN, SMALL, emitted, own_spec
-from test_blocks import close, outputs, plainly, tensors_of
+from test_blocks import agree_with_plain_torch, close, outputs, plainly, tensors_of
 from torch import Tensor
 from torch.autograd import forward_ad
 
@@ -107,25 +107,11 @@ def built(request) -> tuple[ModuleType, torch.nn.Module, dict[str, Tensor]]:
     source = Path(emitted(own_spec(request.param)).__file__).read_text()
     module = through_operators(import_source(source + f"# {request.node.name}\n", name="operators"))
     layer = randomised(module.EquivariantLinear(2, 2, dtype=torch.float64))
-    generator = torch.Generator().manual_seed(1)
-    x = {
-        name: torch.randn(2, *shape, 2, generator=generator, dtype=torch.float64)
-        for name, shape in module.SHAPES.items()
-    }
-    return module, layer, x
+    return module, layer, features(own_spec(request.param), 2, 2, seed=1)
 
 
 def test_values_and_gradients_are_those_of_plain_torch(built) -> None:
-    module, layer, x = built
-    found: list[list[Tensor]] = []
-    for run in (lambda _, layer, x: layer(x), plainly):
-        given = {name: t.clone().requires_grad_() for name, t in x.items()}
-        layer.zero_grad()
-        y = run(module, layer, given)
-        sum(t.sin().sum() for t in y.values()).backward()
-        found.append([*y.values(), *(t.grad for t in given.values()), *(p.grad for p in layer.parameters())])
-    for a, b in zip(*found, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11)
+    agree_with_plain_torch(*built)
 
 
 @pytest.mark.parametrize("built", ["diagonals"], indirect=True)

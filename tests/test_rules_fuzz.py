@@ -403,8 +403,9 @@ OPERATIONS: list[Callable[[Fuzz, Ref], Any]] = [
 
 def is_on_an_edge(tape: Tape) -> bool:
     """Whether an order is asked of numbers that are 0 but for rounding, as in solve(W, W) > 0."""
-    asked = [op for op in tape.ops if op.target.split(".")[1] in ("gt", "lt", "ge", "le", "sign")]
-    read = [tape.before[op.args[0].name].abs() for op in asked if isinstance(op.args[0], Ref)]
+    orders = tuple(f"aten.{name}." for name in ("gt", "lt", "ge", "le", "sign"))
+    asked = [op for op in tape.ops if op.target.startswith(orders)]
+    read = [tape.before[op.args[0].name].double().abs() for op in asked if isinstance(op.args[0], Ref)]
     return any(bool(((x > 0) & (x < 1e-9)).any()) for x in read)
 
 

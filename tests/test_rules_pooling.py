@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tape import Tape
+from tape import Tape, holds, refused
 
 import qecompile as qe
 from qecompile.verify.graph import Ref
@@ -21,19 +21,6 @@ spec places {
 def tape_with(param: str, *channels: int) -> tuple[Tape, Ref]:
     tape = Tape(SPEC)
     return tape, tape.input(param, *channels)
-
-
-def holds(tape: Tape, ref: Ref) -> str:
-    """The type of a value, after it has been checked in numbers."""
-    t = tape.type(ref)
-    assert tape.wrong(t, ref.name) == ""
-    return str(t)
-
-
-def refused(tape: Tape, ref: Ref) -> str:
-    found = tape.infer(ref)
-    assert not found.ok
-    return f"{found.refusal.reason} {found.refusal.help}"
 
 
 # --- windows, interpolation -------------------------------------------------------------------------------
