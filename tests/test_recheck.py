@@ -552,6 +552,16 @@ def test_the_same_maps_written_in_another_way_are_confirmed(tmp_path: Path) -> N
     assert remade(case, [("b_mean = b.mean(1)", "b_mean = b.sum(1)")]) == 0
 
 
+def test_large_tensors_which_are_worked_on_by_blocks_are_confirmed(tmp_path: Path) -> None:
+    """A mean of one axis alone, means of two axes in one stream, products onto sums."""
+    spaces = "space a = 40 : permute  space b = 30 : permute  space c = 1100 : permute"
+    text = f"spec large {{ {spaces}  param W : b <- a  param v : c  metanet m {{ channels 2, 2 }} }}"
+    case = Case(tmp_path, text)
+    source = (tmp_path / "it.py").read_text()
+    assert all(f" {call}(" in source for call in ("= _means", "= _mean", "= _mix"))
+    assert case.status() == 0
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 from types import ModuleType
 
@@ -166,6 +167,28 @@ def test_equal_reductions_are_merged() -> None:
 def test_totals_come_from_row_means() -> None:
     s = schedule_of(parse(MATRIX))
     assert [op.source for op in s.reduce if isinstance(op, Mean) and op.out.name == "W_mean"] == ["W_by_a"]
+
+
+def test_a_large_parameter_is_read_once_for_all_its_means() -> None:
+    """Also if the axes are many, and a mean over several is one of a mean."""
+    spec = spec_of({"a": "12 permute", "b": "11 permute", "c": "10 permute"}, {"T": "a b c", "v": "b"})
+    s = schedule_of(spec)
+    load = next(op.out.name for op in s.reduce if isinstance(op, Load) and op.param == "T")
+    means = [op for op in s.reduce if isinstance(op, Mean) and op.source == load]
+    assert sorted(op.over for op in means) == [(0,), (1,), (2,)]
+    assert all(op.streams for op in means)
+    assert [op.joins for op in means] == [False, True, True]
+
+
+def test_a_mean_joins_the_stream_right_before_it_only() -> None:
+    s = schedule_of(spec_of({"a": "40 permute", "b": "30 permute"}, {"W": "a b"}))
+    joining = next(k for k, op in enumerate(s.reduce) if isinstance(op, Mean) and op.joins)
+    ops = list(s.reduce)
+    ops.insert(
+        joining, ops.pop(next(k for k, op in enumerate(ops) if isinstance(op, Mean) and not op.streams))
+    )
+    with pytest.raises(IRError, match="joins a stream that is not there"):
+        check(replace(s, reduce=tuple(ops)), after="a test")
 
 
 def test_small_parts_are_added_before_they_are_broadcast() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qecompile.codegen.blocks import BY_BLOCKS, MIX
+from qecompile.codegen.blocks import BLOCKS, BY_BLOCKS, MIX
 from qecompile.codegen.expand import write_expand
 from qecompile.codegen.initialise import repeated, write_reset
 from qecompile.codegen.reduce import epsilon_names, labels, reduce_constants
@@ -18,8 +18,8 @@ def write_linear(w: Writer, plan: Plan, variables: Variables) -> None:
     """The class, its initialisation and its forward."""
     ops = schedule_layer(plan, variables.spec, labels(plan, variables)).expand
     if any(isinstance(op, Sum) and op.product for op in ops):
-        w.helper(BY_BLOCKS)
-        w.helper(MIX)
+        for helper in (BY_BLOCKS, BLOCKS, MIX):
+            w.helper(helper)
     for t in plan.types:
         _write_mask(w, t)
     w.line()

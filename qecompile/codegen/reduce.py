@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from qecompile.codegen.blocks import BY_BLOCKS, MEAN
+from qecompile.codegen.blocks import BLOCKS, BY_BLOCKS, MEAN, MEANS
 from qecompile.codegen.writer import LETTERS, Variables, Writer, times_c
 from qecompile.plan.nodes import Epsilon, Plan, Side
-from qecompile.schedule.nodes import Contract, Encode, Gather, Load, Mean, Row, Value
+from qecompile.schedule.nodes import Contract, Encode, Gather, Load, Mean, ReduceOp, Row, Value
 from qecompile.schedule.passes import Labels, schedule_reduce
 
 
@@ -38,8 +38,11 @@ def labels(plan: Plan, variables: Variables) -> Labels:
 def write_reduce(w: Writer, name: str, plan: Plan, variables: Variables) -> None:
     """The function that computes the input of every type of the plan."""
     ops = schedule_reduce(plan, variables.spec, labels(plan, variables)).reduce
-    if any(isinstance(op, Mean) and op.streams for op in ops):
-        w.helper(BY_BLOCKS)
+    streams = _streams(ops)
+    if streams:
+        for helper in (BY_BLOCKS, BLOCKS, MEANS):
+            w.helper(helper)
+    if any(len(means) == 1 for means in streams.values()):
         w.helper(MEAN)
     arguments = ["x: dict[str, Tensor]", *(f"{c}: Tensor" for c in reduce_constants(plan, variables))]
     w.line()
@@ -49,9 +52,14 @@ def write_reduce(w: Writer, name: str, plan: Plan, variables: Variables) -> None
         w.line('"""What each intermediate type reads: means, traces and diagonals of every tensor."""')
         known: dict[str, Value] = {}
         for op in ops:
-            if not isinstance(op, Gather):
-                w.line(f"{op.out.name} = {_expression(op, known, variables)}")
-                known[op.out.name] = op.out
+            if isinstance(op, Gather):
+                continue
+            if not (isinstance(op, Mean) and op.joins):
+                together = streams.get(op.out.name, [])
+                names = [op.out.name, *(mean.out.name for mean in together[1:])]
+                expression = _stream(together) if together else _expression(op, known, variables)
+                w.line(f"{', '.join(names)} = {expression}")
+            known[op.out.name] = op.out
         w.line()
         gathers = [op for op in ops if isinstance(op, Gather)]
         for op in gathers:
@@ -60,6 +68,23 @@ def write_reduce(w: Writer, name: str, plan: Plan, variables: Variables) -> None
             )
             _write_input(w, op.out.name, [_row(r) for r in op.rows], f"[{axes}]")
         _write_return(w, [op.out.name for op in gathers])
+
+
+def _streams(ops: Iterable[ReduceOp]) -> dict[str, list[Mean]]:
+    """The means that each stream takes, by the name of the first."""
+    found: dict[str, list[Mean]] = {}
+    first = ""
+    for op in ops:
+        if isinstance(op, Mean) and op.streams:
+            first = first if op.joins else op.out.name
+            found.setdefault(first, []).append(op)
+    return found
+
+
+def _stream(means: list[Mean]) -> str:
+    """The call that takes some means of one tensor as it is read."""
+    dims = ", ".join(str(op.over[0] + 1) for op in means)
+    return f"_mean{'s' if len(means) > 1 else ''}({means[0].source}, {dims})"
 
 
 def _write_return(w: Writer, names: list[str]) -> None:
@@ -96,8 +121,6 @@ def _expression(op: Load | Contract | Encode | Mean, known: Mapping[str, Value],
             return _contraction(op, known[source])
         case Encode(source=source, dim=k):
             return _encoding(known[source], k, variables)
-        case Mean(source=source, over=(k,), streams=True):
-            return f"_mean({source}, {k + 1})"
         case Mean(source=source, over=over):
             places = tuple(k + 1 for k in over)
             return f"{source}.mean({places[0] if len(places) == 1 else places})"

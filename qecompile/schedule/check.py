@@ -52,14 +52,21 @@ def check(s: Schedule, *, after: str) -> None:
 
 
 def _check_stage(ops: tuple[Op, ...], known: dict[str, Value], after: str) -> None:
-    for op in ops:
+    for before, op in zip((None, *ops), ops, strict=False):
         missing = [name for name in sources(op) if name not in known]
         problem = f"reads {', '.join(missing)}, which nothing defines" if missing else _problem(op, known)
         if op.out.name in known:
             problem = "defines a name twice"
+        if isinstance(op, Mean) and op.joins and not _streams_from(before, op.source):
+            problem = "joins a stream that is not there"
         if problem:
             raise IRError(f"after `{after}`: {show(op)}: {problem}")
         known[op.out.name] = op.out
+
+
+def _streams_from(op: Op | None, source: str) -> bool:
+    """Whether an operation is a mean whose stream reads a source, so that the next may join it."""
+    return isinstance(op, Mean) and op.streams and op.source == source
 
 
 def _problem(op: Op, known: Mapping[str, Value]) -> str | None:

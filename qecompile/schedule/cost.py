@@ -127,9 +127,9 @@ def _work(op: Op, known: Mapping[str, Value], sizes: Sizes) -> tuple[Work, Work]
             return Work(0, read + out, flops), Work(2 * read, out + read, flops)
         case Mean(on_the_way=True):
             return Work(out), Work(out)
-        case Mean(source=source):
+        case Mean(source=source, joins=joins):
             read = sizes.entries(known[source])
-            return Work(read + out), Work(2 * read + out)  # the gradient is a view, added to another
+            return Work(out if joins else read + out), Work(2 * read + out)  # the gradient is a view, added
         case Gather(rows=rows):
             moves = len(rows) > 1 or any(r.spread and list(r.order) != sorted(r.order) for r in rows)
             return (Work(2 * out), Work(2 * out)) if moves else (Work(), Work())

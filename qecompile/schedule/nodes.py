@@ -87,8 +87,9 @@ class Encode:
 class Mean:
     """The mean of `source` over the dimensions `over`; the others keep their order.
 
-    `streams` says that the source is larger than a cache, and is to be read at the speed of memory;
-    `on_the_way` that the product of the source takes the mean as it reads.
+    `streams` says that the source is larger than a cache, and is to be read at the speed of memory; `joins`
+    that the stream of the mean before, of the same source, takes this one too; `on_the_way` that the product
+    of the source takes the mean as it reads.
     """
 
     out: Value
@@ -96,6 +97,7 @@ class Mean:
     param: str
     over: tuple[int, ...]
     streams: bool = False
+    joins: bool = False
     on_the_way: bool = False
 
 

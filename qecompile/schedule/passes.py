@@ -13,10 +13,11 @@ from qecompile.errors import IRError
 from qecompile.plan.nodes import Plan
 from qecompile.schedule.check import check
 from qecompile.schedule.lower import lower, lower_reduce
-from qecompile.schedule.nodes import Gather, Load, Schedule, Sum
+from qecompile.schedule.nodes import Gather, Load, Mean, Schedule, Sum
 from qecompile.schedule.rewrite import (
     accumulate_in_place,
     fold_small_parts,
+    join_streams,
     merge_equal_ops,
     multiply_onto_sums,
     name_values,
@@ -61,6 +62,17 @@ def stored_sum(s: Schedule) -> str | None:
     )
 
 
+def second_stream(s: Schedule) -> str | None:
+    """A large value that is read by two streams, if any."""
+    first: dict[str, str] = {}
+    for op in s.reduce:
+        if isinstance(op, Mean) and op.streams and not op.joins:
+            if op.source in first:
+                return f"{op.out.name} reads {op.source} again, after {first[op.source]}"
+            first[op.source] = op.out.name
+    return None
+
+
 OPTIMISE = (
     Pass("merge-equal-ops", merge_equal_ops, repeated_op),
     Pass("means-of-means", take_means_of_means, repeated_op),
@@ -68,6 +80,7 @@ OPTIMISE = (
     Pass("accumulate-in-place", accumulate_in_place, stored_sum),
     Pass("multiply-onto-sums", multiply_onto_sums),
     Pass("stream-large-means", stream_large_means),
+    Pass("join-streams", join_streams, second_stream),
 )
 
 

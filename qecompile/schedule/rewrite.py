@@ -240,6 +240,26 @@ def stream_large_means(s: Schedule) -> Schedule:
     )
 
 
+def join_streams(s: Schedule) -> Schedule:
+    """Take all means of a large parameter as it is read once.
+
+    %2 = mean %1 over a in one stream; ...; %5 = mean %1 over b in one stream   becomes
+    %2 = mean %1 over a in one stream; %5 = mean %1 over b in that stream; ...
+    """
+    streams: dict[str, list[Mean]] = {}
+    for op in s.reduce:
+        if isinstance(op, Mean) and op.streams:
+            known = streams.setdefault(op.source, [])
+            known.append(replace(op, joins=bool(known)))
+    found: list[ReduceOp] = []
+    for op in s.reduce:
+        if isinstance(op, Mean) and op.streams:
+            found += streams.pop(op.source, [])
+        else:
+            found.append(op)
+    return replace(s, reduce=tuple(found))
+
+
 def name_values(
     s: Schedule, of: Mapping[str, str], short: Mapping[str, str], taken: tuple[str, ...] = ()
 ) -> Schedule:

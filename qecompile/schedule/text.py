@@ -64,9 +64,10 @@ def show_operation(op: Op) -> str:
             return f"contract {s} by {', '.join(words)}"
         case Encode(source=s, out=out, dim=k):
             return f"encode {s} over {out.dims[k].space} by {out.dims[k].size} codes"
-        case Mean(source=s, over=over, streams=streams, on_the_way=on_the_way):
+        case Mean(source=s, over=over, streams=streams, joins=joins, on_the_way=on_the_way):
             dims = ", ".join(map(str, over))
-            how = " on the way" if on_the_way else " in one stream" if streams else ""
+            stream = " in that stream" if joins else " in one stream" if streams else ""
+            how = " on the way" if on_the_way else stream
             return f"mean {s} over dim {dims}{how}"
         case Gather(rows=rows):
             return f"gather {' | '.join(_row(r) for r in rows)}"

@@ -1,7 +1,7 @@
 """What the kernels of an emitted file share, as text: when they serve, how Triton and torch learn of them.
 
-`_mix` and `_mean` are the emitted functions for large tensors. The section gives them a second body: on a GPU
-with Triton they call an operator of `torch.library.triton_op`, whose name no other emitted file has. It
+`_mix` and `_means` are the emitted functions for large tensors. The section gives them a second body: on a
+GPU with Triton they call an operator of `torch.library.triton_op`, whose name no other emitted file has. It
 brings its own derivative, which calls an operator of the same family; where that derivative is to be
 differentiated again, it is the formula in plain torch. Under function transforms and forward-mode
 derivatives, under automatic casts and for subclasses of tensors the plain lowering serves. The first launch
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 START = """
 # ---------------------------------------------------------------------------------------------------
-# Triton kernels. Nothing above needs what follows; it binds `_mix` and `_mean` anew, so that they launch
+# Triton kernels. Nothing above needs what follows; it binds `_mix` and `_means` anew, so that they launch
 # kernels for large tensors on a GPU, and are what they were above for all else.
 """.strip("\n")
 

@@ -74,12 +74,12 @@ def _register_mean() -> None:
 
 
 REGISTER.append(_register_mean)
-_mean_by_torch = _mean
+_means_by_torch = _means
 
 
-def _mean(x: Tensor, dim: int) -> Tensor:  # noqa: F811
-    """The mean over one axis."""
+def _means(x: Tensor, *dims: int) -> tuple[Tensor, ...]:  # noqa: F811
+    """Means over one axis each."""
     if _launches(x) and _register():
-        return torch.ops.{library}.mean(x, dim)
-    return _mean_by_torch(x, dim)
+        return tuple(torch.ops.{library}.mean(x, dim) for dim in dims)
+    return _means_by_torch(x, *dims)
 '''

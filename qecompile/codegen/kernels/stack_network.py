@@ -1,7 +1,7 @@
 """How emitted networks hand sums on from layer to layer, as text.
 
 The layer's own `forward` runs on stand-ins (`_Read`) for the large tensors, which hold what `_mix` and
-`_mean` are asked for; it gives sums (`_Sum`) whose activation waits for the next layer. Where anything looks
+`_means` are asked for; it gives sums (`_Sum`) whose activation waits for the next layer. Where anything looks
 into a network, it is left as it is written above.
 """
 
@@ -30,7 +30,7 @@ class _Checked(dict):
     """Features that need no check."""
 
 
-_check_all, _mix_tensors, _mean_of_tensor = _check, _mix, _mean
+_check_all, _mix_tensors, _means_of_tensor = _check, _mix, _means
 
 
 def _check(x, channels: int | None, like: Tensor):  # noqa: F811
@@ -43,9 +43,9 @@ def _mix(x, weight: Tensor, *parts: Tensor):  # noqa: F811
     return _Sum(x.product, parts) if type(x) is _Read else _mix_tensors(x, weight, *parts)
 
 
-def _mean(x, dim: int) -> Tensor:  # noqa: F811
-    """The mean over one axis."""
-    return x.mean(dim) if type(x) is _Read else _mean_of_tensor(x, dim)
+def _means(x, *dims: int) -> tuple[Tensor, ...]:  # noqa: F811
+    """Means over one axis each."""
+    return tuple(map(x.mean, dims)) if type(x) is _Read else _means_of_tensor(x, *dims)
 
 
 def _advanced(layer: EquivariantLinear, x: dict) -> dict:

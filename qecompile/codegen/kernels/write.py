@@ -33,7 +33,7 @@ def kernel_section(
     w = Writer()
     schedule = schedule_layer(plan, variables.spec, labels(plan, variables))
     forms = forms_of(schedule.expand, variables)
-    means = "\ndef _mean(" in source
+    means = "\ndef _means(" in source
     if not forms and not means:
         return f"\n\n{START}\n\n\n{NO_KERNELS.strip()}\n"
     w.block(LAUNCHING)
