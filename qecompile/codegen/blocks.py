@@ -39,7 +39,7 @@ def _blocks(x: Tensor) -> list[tuple[slice, slice]]:
 
 def _exact(x: Tensor) -> torch.dtype:
     """The dtype that sums over blocks are kept in: at least float32."""
-    return torch.promote_types(x.dtype, torch.float32)
+    return x.dtype if x.dtype == torch.float64 else torch.float32
 
 
 def _at(part: Tensor, here: tuple[slice, slice]) -> Tensor:
