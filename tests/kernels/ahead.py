@@ -1,4 +1,4 @@
-"""Compile emitted kernels for GPUs that are not here: `python -m kernels.ahead quick|all|launch`.
+"""Compile emitted kernels for GPUs that are not here: `python -m kernels.ahead quick|all|launch|compile`.
 
 The emitted functions are called on tensors without memory, at real sizes; what they would launch is recorded
 and compiled with the same options, sizes and alignments as a launch would. Prints one line of JSON for each
@@ -6,11 +6,13 @@ kernel and target: registers of a thread, bytes of shared memory. Spilled regist
 than a block has on the target, are errors.
 
 `launch` runs a network and its gradients on a CPU with Triton's own launcher, up to where the GPU would
-begin: arguments are bound and specialised, kernels compiled. It prints the kernels in order.
+begin: arguments are bound and specialised, kernels compiled. It prints the kernels in order. `compile` prints
+those of the graph that torch.compile makes of a layer and its gradients, with a batch of any size.
 """
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import os
@@ -30,6 +32,8 @@ os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
 
 import torch
 import triton
+from torch._dynamo.backends.common import aot_autograd
+from torch._higher_order_ops.triton_kernel_wrap import kernel_side_table
 from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
@@ -242,10 +246,42 @@ def launched() -> list[str]:
     return found
 
 
+def in_a_graph() -> dict[str, object]:
+    """The kernels in the graph of a layer and its gradients, and how many first sizes it leaves open."""
+    driver.set_active(NoGPU())
+    graphs: list[torch.fx.GraphModule] = []
+
+    class Traced(Exception):
+        pass
+
+    def stop(graph: torch.fx.GraphModule, *_: object, **__: object) -> None:
+        graphs.append(graph)
+        raise Traced
+
+    module = emitted(own_spec("stack"))
+    module.DEVICES, module.LARGE = ("cpu",), 0
+    x = {name: torch.zeros(8, *shape, 3) for name, shape in module.SHAPES.items()}
+    for t in x.values():
+        torch._dynamo.mark_dynamic(t, 0)
+    backend = aot_autograd(fw_compiler=stop, partition_fn=stop)
+    with contextlib.suppress(torch._dynamo.exc.BackendCompilerFailed):
+        torch.compile(module.EquivariantLinear(3, 4), fullgraph=True, backend=backend)(x)
+    (graph,) = graphs
+    launches = [n for n in graph.graph.nodes if "triton_kernel_wrapper" in str(n.target)]
+    kernels = [kernel_side_table.get_kernel(n.kwargs["kernel_idx"]) for n in launches]
+    names = [getattr(k, "base_fn", getattr(k, "fn", None)).__name__ for k in kernels]
+    values = [n.meta["val"] for n in graph.graph.find_nodes(op="placeholder")]
+    batches = {str(t.shape[0]) for t in values if isinstance(t, torch.Tensor) and t.dim() > 2}
+    return {"launched": names, "batches": sorted(batches)}
+
+
 def main(how: str) -> None:
     """Compile, and print what came out."""
     if how == "launch":
         print(json.dumps({"launched": launched()}))
+        return
+    if how == "compile":
+        print(json.dumps(in_a_graph()))
         return
     for launch, target in cases(how):
         print(json.dumps(inspected(launch, target)), flush=True)

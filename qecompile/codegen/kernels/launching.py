@@ -21,6 +21,7 @@ import functools
 import importlib.util
 import itertools
 import math
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 LAUNCHING = '''
 DEVICES = ("cuda",)  # whose large tensors the kernels take; () leaves everything to torch
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+MOST_ROWS = (1 << 31) - (1 << 16)  # what a kernel counts in 32 bits, with room for a last tile
 TRITON = importlib.util.find_spec("triton") is not None
 
 
@@ -44,7 +46,7 @@ def _launches(*tensors: Tensor) -> bool:
     x = tensors[0]
     if not TRITON or x.device.type not in DEVICES or x.dtype not in DTYPES or x.numel() < LARGE:
         return False
-    if torch.is_autocast_enabled(x.device.type) or x.shape[:-1].numel() >= 1 << 31:
+    if torch.is_autocast_enabled(x.device.type) or x.shape[:-1].numel() > MOST_ROWS:
         return False
     if torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0:
         return False
@@ -61,27 +63,38 @@ def _kernel(function: Callable) -> Callable:
     return triton.jit(function)
 
 
+def _launch(function: Callable, grid: tuple[int, ...], *args, **options) -> None:
+    """Launch a kernel on the device of its first tensor, which need not be the current one."""
+    with torch.cuda.device_of(args[0]):
+        torch.library.wrap_triton(_kernel(function))[grid](*args, **options)
+
+
 def _on_device(x: Tensor) -> bool:
     """Whether an operator launches its kernel; elsewhere its body is plain torch."""
     return TRITON and x.device.type in DEVICES and x.dtype in DTYPES and x.numel() > 0
 
 
-def _up(n: int) -> int:
-    """The least power of two that is not less."""
-    return 1 << max(n - 1, 0).bit_length()
+def _up(n: int, most: int) -> int:
+    """The least power of two that is not less than n, or `most`, which is one.
+
+    Asks n only whether it is larger: a compiler that leaves the batch open still may.
+    """
+    found = 1
+    while found < most and found < n:
+        found *= 2
+    return found
 
 
 def _register() -> bool:
-    """Make the operators known to torch, once."""
-    if not REGISTERED:
-        REGISTERED.append(True)
-        for register in REGISTER:
-            register()
+    """Make the operators known to torch, once, whichever thread comes first."""
+    with REGISTERING:
+        while REGISTER:
+            REGISTER.pop()()
     return True
 
 
 REGISTER: list[Callable[[], None]] = []
-REGISTERED: list[bool] = []
+REGISTERING = threading.Lock()
 _register._dynamo_marked_constant = True  # torch.compile calls it and does not look inside
 '''
 

@@ -45,16 +45,15 @@ def _mean_op(x: Tensor, dim: int) -> Tensor:
     if not _on_device(x):
         return x.mean(dim)
     x = x.contiguous()
-    outer, size, inner = x.shape[:dim].numel(), x.shape[dim], x.shape[dim + 1 :].numel()
-    tile_i = min(256, _up(inner))
-    tile_s = min(_up(size), 4096 // tile_i)
-    tile_o = min(_up(outer), 4096 // (tile_i * tile_s))
+    outer, size, inner = math.prod(x.shape[:dim]), x.shape[dim], math.prod(x.shape[dim + 1 :])
+    tile_i = _up(inner, 256)
+    tile_s = _up(size, 4096 // tile_i)
+    tile_o = _up(outer, 4096 // (tile_i * tile_s))
     walk = min(-(-size // tile_s), 16)
     slots = -(-size // (tile_s * walk))
     y = torch.empty(slots, *x.shape[:dim], *x.shape[dim + 1 :], dtype=torch.float32, device=x.device)
     programs = -(-inner // tile_i) * slots * -(-outer // tile_o)
-    launch = torch.library.wrap_triton(_kernel(_sum_axis))[(programs,)]
-    launch(x, y, outer, size, inner, tile_o, tile_s, tile_i, STEPS=walk)
+    _launch(_sum_axis, (programs,), x, y, outer, size, inner, tile_o, tile_s, tile_i, STEPS=walk)
     return (y.sum(0) / size).to(x.dtype)
 
 

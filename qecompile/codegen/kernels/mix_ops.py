@@ -47,7 +47,7 @@ def _walked(x: Tensor, groups: Sequence[tuple[int, ...]]) -> tuple[Tensor, list[
 
 def _precision(x: Tensor) -> str:
     """How products are taken: exactly; tf32 where it is exact as well, or allowed."""
-    exact = x.dtype != torch.float32 or torch.backends.cuda.matmul.allow_tf32
+    exact = x.dtype != torch.float32 or torch.backends.cuda.matmul.fp32_precision == "tf32"
     return "tf32" if exact and x.device.type == "cuda" and torch.version.hip is None else "ieee"
 
 
@@ -65,10 +65,11 @@ def _mix_op(x: Tensor, weight: Tensor, parts: list[Tensor]) -> Tensor:
         tensors.append(part)
         steps += more
     sizes = [math.prod(y.shape[k] for k in axes) for axes in f.axes]
-    n = min(64, max(16, _up(width)))
+    n = max(16, _up(width, 64))
     rows = math.prod(sizes)
-    launch = torch.library.wrap_triton(_kernel(f.forward))[-(-rows // 64), -(-width // n)]
-    launch(
+    _launch(
+        f.forward,
+        (-(-rows // 64), -(-width // n)),
         *(*tensors, rows, *sizes[1:], *steps),
         **{"C": channels, "N": width, "ROWS": 64, "BLOCK_C": 16, "BLOCK_N": n},
         PRECISION=_precision(x),
@@ -112,9 +113,9 @@ def _part_shapes(y: Tensor, f: _Form) -> list[list[int]]:
 
 def _tiles(sizes: list[int], room: int) -> tuple[list[int], list[int], int]:
     """Tiles of `room` rows: their sides, how many lie along each axis, and how many one program walks."""
-    tile = [min(4, _up(sizes[-1]))]
+    tile = [_up(sizes[-1], 4)]
     for size in reversed(sizes[:-1]):
-        tile.insert(0, min(_up(size), room // math.prod(tile)))
+        tile.insert(0, _up(size, room // math.prod(tile)))
     tile[0] *= room // math.prod(tile)
     counts = [-(-size // side) for size, side in zip(sizes, tile, strict=True)]
     walk = min(counts[-1], 16)
@@ -160,14 +161,15 @@ def _launch_backward(
             )
             for part, others in zip(f.parts, across, strict=True)
         ]
-    n = min(32, max(16, _up(width)))
-    launch = torch.library.wrap_triton(_kernel(f.backward))[math.prod(counts), -(-width // n)]
-    launch(
+    n = max(16, _up(width, 32))
+    _launch(
+        f.backward,
+        (math.prod(counts), -(-width // n)),
         *(x, weight.contiguous(), dy, dx, dweight, *slots),
         *(*sizes, *steps, *dx_steps),
         *(channels, width, *tile),
         STEPS=walk,
-        BLOCK_C=max(16, _up(min(channels, 32))),
+        BLOCK_C=max(16, _up(channels, 32)),
         BLOCK_N=n,
         NEED_X=fused and need_x,
         NEED_W=fused and need_w,

@@ -80,9 +80,17 @@ def _stacks(net: MetaNet, theta: dict[str, Tensor]) -> bool:
     """Whether a network hands sums on: kernels take its weights, and nothing watches its layers."""
     if type(theta) is not dict or torch.compiler.is_compiling() or not theta.keys() >= STACK.keys():
         return False
-    watched = any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in net.modules())
+    if nn.modules.module._has_any_global_hook() or not all(map(_as_written, net.children())):
+        return False
     large = sorted((theta[name] for name in STACK), key=lambda t: -t.numel())
-    return not watched and _launches(*large, next(net.parameters())) and _register()
+    return _launches(*large, next(net.parameters())) and _register()
+
+
+def _as_written(m: nn.Module) -> bool:
+    """Whether a part of a network is of this file or of torch, with its own `forward` and without hooks."""
+    hooks = m._forward_hooks, m._forward_pre_hooks, m._backward_hooks, m._backward_pre_hooks
+    known = type(m).__module__ == MetaNet.__module__ or type(m).__module__.startswith("torch.nn.modules.")
+    return known and "forward" not in vars(m) and not any(hooks) and all(map(_as_written, m.children()))
 '''
 
 HOOK = '''

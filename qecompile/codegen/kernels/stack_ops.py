@@ -80,12 +80,13 @@ def _advance_op(full: Tensor, weight: Tensor, parts: list[Tensor], name: str) ->
     y = full.new_empty(*full.shape[:-1], width)
     sums = [_slots(sizes, counts, span, channels, full) for span in s.means]
     tensors, steps = _read_parts(full, parts, s)
-    launch = torch.library.wrap_triton(_kernel(s.forward))[(math.prod(counts),)]
-    launch(
+    _launch(
+        s.forward,
+        (math.prod(counts),),
         *(full, weight.contiguous(), *tensors, y, *sums, *sizes, *steps, channels, width, *tile),
         STEPS=walk,
-        BLOCK_C=max(16, _up(channels)),
-        BLOCK_N=max(16, _up(width)),
+        BLOCK_C=max(16, _up(channels, 32)),
+        BLOCK_N=max(16, _up(width, 32)),
         DEFERRED=bool(parts),
         PRECISION=_precision(full),
         num_warps=4 if max(weight.shape) <= 16 else 8,
@@ -128,13 +129,14 @@ def _advance_backward_op(
     ]
     sums = [_slots(sizes, counts, span, channels, full) if parts and need_x else full for span in s.parts]
     tensors, steps = _read_parts(full, parts, s)
-    launch = torch.library.wrap_triton(_kernel(s.backward))[(math.prod(counts),)]
-    launch(
+    _launch(
+        s.backward,
+        (math.prod(counts),),
         *(full, weight.contiguous(), *tensors, dy, *dmeans, dfull, dweight, *sums),
         *(*sizes, *steps, channels, width, *tile),
         STEPS=walk,
-        BLOCK_C=max(16, _up(channels)),
-        BLOCK_N=max(16, _up(width)),
+        BLOCK_C=max(16, _up(channels, 32)),
+        BLOCK_N=max(16, _up(width, 32)),
         DEFERRED=bool(parts),
         NEED_X=need_x,
         NEED_W=need_w,
