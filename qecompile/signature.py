@@ -113,6 +113,7 @@ class Signatures:
             self.roots[root.name] = self._node(root, names)
             self.names[root.name] = tuple(names)
             self.root_of |= dict.fromkeys(names, root.name)
+        self._order = {root: k for k, root in enumerate(self.roots)}
         self.halves: dict[str, dict[str, Placed]] = {p.name: self._split(p) for p in spec.parameters}
 
     def kept_characters(self, space: Space) -> tuple[int, ...]:
@@ -132,14 +133,16 @@ class Signatures:
         return replace(node, code=self._codes[space.name]) if space.name in self._codes else node
 
     def _split(self, param: Param) -> dict[str, Placed]:
+        touched: dict[str, list[int]] = {}
+        for k, axis in enumerate(param.axes):
+            touched.setdefault(self.root_of[axis.space], []).append(k)
         split: dict[str, Placed] = {}
-        for root, node in self.roots.items():
-            positions = tuple(k for k, a in enumerate(param.axes) if self.root_of[a.space] == root)
-            if positions:
-                key = {position: k for k, position in enumerate(positions)}
-                tops = tuple(k for k in positions if param.axes[k].parent is None)
-                legs = tuple(self._leg(param, k, key) for k in tops)
-                split[root] = Placed(Half(node, legs, len(positions)), positions)
+        for root in sorted(touched, key=self._order.__getitem__):
+            positions = tuple(touched[root])
+            key = {position: k for k, position in enumerate(positions)}
+            tops = tuple(k for k in positions if param.axes[k].parent is None)
+            legs = tuple(self._leg(param, k, key) for k in tops)
+            split[root] = Placed(Half(self.roots[root], legs, len(positions)), positions)
         return split
 
     def _leg(self, param: Param, position: int, key: Mapping[int, int]) -> Leg:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from strategies import spec_of, specs
 
@@ -94,6 +97,28 @@ def test_types_grow_linearly_with_layers(root) -> None:
         plan = build_plan(Signatures(load(root / "specs" / "llama.sym", arguments={"layers": layers})))
         sizes.append(sum(len(t.rows) + len(t.columns) for t in plan.types))
     assert sizes[2] - sizes[1] == sizes[1] - sizes[0]
+
+
+def test_every_layer_costs_as_much_as_the_one_before(root) -> None:
+    """Calls of functions, from a spec to a plan: spaces and parameters grow together, and never meet all."""
+    calls = [calls_of(load(root / "benchmarks" / "mlp.sym", arguments={"widths": n})) for n in DEEP]
+    assert calls[2] - calls[1] == pytest.approx(2 * (calls[1] - calls[0]), rel=0.02)
+
+
+DEEP = [[64] * (depth + 1) for depth in (8, 16, 32)]
+
+
+def calls_of(spec: Spec) -> int:
+    """How many calls it takes to plan a layer, with nothing remembered."""
+    joint_invariants.cache_clear()
+    triples.cache_clear()
+    seen: list[None] = []
+    sys.setprofile(lambda frame, event, arg: seen.append(None) if event.endswith("call") else None)
+    try:
+        build_plan(Signatures(spec))
+    finally:
+        sys.setprofile(None)
+    return len(seen)
 
 
 # --- gauges and pairings ---------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ any row may meet any column of its type is checked per root; only where it fails
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -173,13 +174,27 @@ def _meeting(
 def _is_dense(key: TypeKey, rows: list[Draft], columns: list[Draft], tables: Tables) -> bool:
     """Whether every row meets every column (and the bias every column), checked root by root."""
     kinds = dict(key)
-    for root in {root for d in (*rows, *columns) for root in d.pieces}:
+    sources, targets = _pieces(rows), _pieces(columns)
+    for root in sources.keys() | targets.keys():
         table, kind = tables[root], kinds.get(root, LocalType())
-        sources = {d.pieces.get(root, ABSENT) for d in rows} | ({ABSENT} if key == () else set())
-        targets = {d.pieces.get(root, ABSENT) for d in columns}
-        if any(table.allowed.get((s, t, kind)) != () for s, t in product(sources, targets)):
+        here = sources.get(root, {ABSENT} if rows else set()) | ({ABSENT} if key == () else set())
+        there = targets.get(root, {ABSENT} if columns else set())
+        if any(table.allowed.get((s, t, kind)) != () for s, t in product(here, there)):
             return False
     return True
+
+
+def _pieces(drafts: list[Draft]) -> dict[str, set[Piece]]:
+    """The pieces that some sides have under each root; among them `ABSENT` if not all have one."""
+    found: dict[str, set[Piece]] = {}
+    count = Counter(root for d in drafts for root in d.pieces)
+    for d in drafts:
+        for root, piece in d.pieces.items():
+            found.setdefault(root, set()).add(piece)
+    for root, pieces in found.items():
+        if count[root] < len(drafts):
+            pieces.add(ABSENT)
+    return found
 
 
 def _meet(key: TypeKey, row: Draft | None, column: Draft, tables: Tables) -> list[tuple[str, Mask]] | None:
