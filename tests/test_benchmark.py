@@ -8,11 +8,23 @@ import pytest
 import torch
 
 from benchmarks.cpu import GOALS, goal_table, measured_goals
-from benchmarks.scaling import Point, exponents, measure, whole_specs
+from benchmarks.scaling import (
+    LOWRANK,
+    Point,
+    counted,
+    exponents,
+    machine,
+    measure,
+    plot,
+    seconds,
+    whole_specs,
+)
 from qecompile import cli
+from qecompile.basis import joint_invariants
 from qecompile.bench_report import BenchReport
 from qecompile.benchmark import alternate, measure_layer, peak_bytes, require_memory
 from qecompile.errors import SymError
+from qecompile.factor import triples
 from qecompile.resolve import parse
 from qecompile.schedule.cost import Sizes
 from qecompile.tables import render
@@ -100,6 +112,28 @@ def test_a_point_of_a_sweep() -> None:
     assert min(point.derive, point.build, point.forward, point.train, point.memory) > 0
 
 
+def test_a_deep_network_with_a_context_has_fewer_weights() -> None:
+    points = [measure("depth", 20, (3,) * 21, Sizes(1, 8, 8), 1, net) for net in (None, LOWRANK)]
+    assert points[0].weights == points[1].weights == 20 * (9 + 3)
+    assert points[0].memory > points[1].memory  # of the gradient of the matrix that all means meet in
+
+
+def test_derivation_is_timed_with_nothing_remembered() -> None:
+    spec, solved = parse(TINY), []
+    for _ in range(2):
+        assert seconds(lambda: counted(spec)) > 0
+        solved.append(joint_invariants.cache_info().misses + triples.cache_info().misses)
+    assert solved[0] == solved[1] > 0
+
+
+def test_figures_are_kept_with_what_they_were_measured_on(tmp_path) -> None:
+    assert machine().keys() == {"date", "processor", "torch"}
+    pytest.importorskip("matplotlib")
+    points = [Point(s, n, n * n, *[1e-3 * n] * 5) for s in ("width", "batch") for n in (2, 4)]
+    plot(points, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_exponents_are_taken_in_weights_along_width_and_depth() -> None:
     """Time as the square of the width is linear in the weights; along channels it is not."""
     points = [
@@ -113,4 +147,5 @@ def test_exponents_are_taken_in_weights_along_width_and_depth() -> None:
 
 
 def test_whole_specs_stand_beside_their_goals() -> None:
-    assert [row[0] for row in whole_specs(quick=True).rows] == ["bert", "llama"]
+    rows = whole_specs(quick=True).rows
+    assert [(row[0], row[3]) for row in rows] == [("bert", "3"), ("llama", "10")]
