@@ -37,7 +37,7 @@ from qecompile.formatter import Formatted, format_file
 from qecompile.loading import write_source
 from qecompile.plan_report import PlanReport
 from qecompile.prove_report import ProveReport
-from qecompile.report import BuildReport, CheckReport, DeriveReport, Report, class_names
+from qecompile.report import BuildReport, CheckReport, DeriveReport, Report, class_names, kernel_names
 from qecompile.schedule.cost import Sizes
 from qecompile.spec import Spec
 from qecompile.tables import Block, render
@@ -163,18 +163,20 @@ def build(
         bool, typer.Option("--print-plan", help="show each operation of the layer, with its cost")
     ] = False,
     kernels: Annotated[
-        bool, typer.Option(help="write Triton kernels, too, for large tensors on a GPU")
-    ] = False,
+        bool, typer.Option(help="end the file with Triton kernels for large tensors on a GPU")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Write the layers and networks of FILE as one Python file."""
     loaded = _load(file, define, spec)
     source = pipeline.generate(loaded, metanet, kernels=kernels)
-    report = BuildReport(loaded, str(output), class_names(source), pipeline.count_parameters(loaded, metanet))
+    parameters = pipeline.count_parameters(loaded, metanet)
+    report = BuildReport(loaded, str(output), class_names(source), parameters, kernel_names(source))
     if warnings := pipeline.warn_of_dead_alpha(loaded, metanet):
         tell(_rendered(warnings))
     if print_plan:
-        report = replace(report, plan=PlanReport(pipeline.plan_layer(loaded, metanet, kernels=kernels)))
+        plain, stack = (pipeline.plan_layer(loaded, metanet, kernels=stacks) for stacks in (False, kernels))
+        report = replace(report, plan=PlanReport(plain, stack=stack if stack != plain else None))
     if not as_json:
         _show(report, as_json)  # before writing: a count may be a reason to stop
     _write(source, output, file)

@@ -157,11 +157,11 @@ def plan_layer(spec: Spec, metanet: str | None = None, *, kernels: bool = False)
     return defer_broadcasts(schedule, pointwise(between))
 
 
-def generate(spec: Spec, metanet: str | None = None, *, kernels: bool = False) -> str:
+def generate(spec: Spec, metanet: str | None = None, *, kernels: bool = True) -> str:
     """The layers and networks of `spec` as the text of one Python file, which imports torch only.
 
-    A spec with several `metanet` blocks needs the name of one. With `kernels` the file has Triton kernels for
-    large tensors on a GPU, too; it imports Triton when it launches the first.
+    A spec with several `metanet` blocks needs the name of one. The file ends with Triton kernels for large
+    tensors on a GPU, unless `kernels` is false; it imports Triton when it launches the first.
 
     Raises:
         SymError: the spec asks for a network that its group forbids.
@@ -171,7 +171,7 @@ def generate(spec: Spec, metanet: str | None = None, *, kernels: bool = False) -
 
 
 def emit(
-    spec: Spec, path: str | os.PathLike[str], metanet: str | None = None, *, kernels: bool = False
+    spec: Spec, path: str | os.PathLike[str], metanet: str | None = None, *, kernels: bool = True
 ) -> None:
     """Write the generated source of `spec` to a file.
 
@@ -182,7 +182,7 @@ def emit(
     write_source(generate(spec, metanet, kernels=kernels), path)
 
 
-def build(spec: Spec, metanet: str | None = None, *, kernels: bool = False) -> ModuleType:
+def build(spec: Spec, metanet: str | None = None, *, kernels: bool = True) -> ModuleType:
     """The generated source of `spec`, imported; equal sources give the same module.
 
     The source lies in a file, so tracebacks and `inspect.getsource` show it. Objects of its classes can be

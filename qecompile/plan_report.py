@@ -15,10 +15,14 @@ EXAMPLE = Sizes(batch=8, in_channels=16, out_channels=16)
 
 @dataclass(frozen=True, slots=True)
 class PlanReport:
-    """The schedule of `EquivariantLinear`, at the sizes for which its costs are shown."""
+    """The schedule of `EquivariantLinear`, at the sizes for which its costs are shown.
+
+    `stack` is that of a layer in a network whose kernels hand sums on, if it is another.
+    """
 
     schedule: Schedule
     sizes: Sizes = EXAMPLE
+    stack: Schedule | None = None
 
     @property
     def ok(self) -> bool:
@@ -47,6 +51,7 @@ class PlanReport:
             "floor_bytes": self._bytes(floor(self.schedule, self.sizes)),
             "bytes": self._bytes(total(found)),
             "flops": total(found).flops,
+            **({"stack": PlanReport(self.stack, self.sizes).to_json()} if self.stack else {}),
         }
 
     def blocks(self) -> Iterable[Block]:
@@ -63,6 +68,9 @@ class PlanReport:
             f"forward: {self._bytes(all_forward):,} bytes, "
             f"{all_forward.entries / max(least.entries, 1):.2f} times the floor; {all_forward.flops:,} flops"
         )
+        if self.stack is not None:
+            yield "on a GPU, in a network whose kernels hand sums on from layer to layer:"
+            yield from PlanReport(self.stack, self.sizes).blocks()
 
     def _table(self, title: str, found: Iterable[Cost]) -> Table:
         rows = tuple(

@@ -1,4 +1,4 @@
-"""Where an emitted file comes from: the line of its header that names spec, arguments, file and network.
+"""What an emitted file says of itself: spec, arguments, file and network in its header, where kernels begin.
 
 Gives and takes one line of text, as in
 
@@ -20,6 +20,9 @@ from qecompile.spec import Spec
 
 Value = int | list[int] | str
 
+KERNELS = f"""
+# {"-" * 99}
+# Triton kernels. Nothing above needs what follows"""
 PLAIN = re.compile(r"[\w.\-]+")
 LINE = re.compile(r"# Spec (\w+)\((.*)\) from ([\w.\-]+|\"(?:[^\"\\]|\\.)*\")(?:, metanet (\w+))?\.")
 
@@ -52,6 +55,12 @@ def provenance(spec: Spec, metanet: str | None = None) -> Provenance:
     return Provenance(
         spec.name, PurePath(spec.path).name, arguments, metanet if metanet in declared else None
     )
+
+
+def split_kernels(text: str) -> tuple[str, str]:
+    """An emitted text without its Triton kernels, which is complete, and the kernels."""
+    plain, start, kernels = text.partition(KERNELS)
+    return plain, start + kernels
 
 
 def parse_header(text: str) -> Provenance:

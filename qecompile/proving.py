@@ -19,7 +19,7 @@ from qecompile.codegen.emit import design, emit_source
 from qecompile.errors import Collector, Diagnostic, SymError
 from qecompile.files import Loader, as_source, read_text
 from qecompile.loading import import_source
-from qecompile.provenance import Provenance, parse_header
+from qecompile.provenance import Provenance, parse_header, split_kernels
 from qecompile.resolve import load
 from qecompile.spec import Spec
 from qecompile.verify.certificate import TEXT
@@ -34,9 +34,11 @@ def prover(spec: Spec, metanet: str | None = None) -> Prover:
         SymError: the spec asks for a network that its group forbids.
     """
     made = design(spec, metanet)
+    source = emit_source(spec, metanet)
     codes = tuple((code.space, code.rank) for code in made.plan.codes)
     accused = Accused(
-        source=emit_source(spec, metanet),
+        source=source,
+        kernels=split_kernels(emit_source(spec, metanet, kernels=True))[1],
         net=made.net,
         mixing=Mixing(codes, made.plan.context_rank),
         build_at=lambda small: import_source(emit_source(small), name=small.name),

@@ -198,6 +198,8 @@ class BuildReport:
         if (share := alpha_share(self.parameters)) is not None:
             yield f"the alpha-maps have {share:.1%} of the weights of the layers that they follow"
         yield from self.plan.blocks() if self.plan else ()
+        if self.kernels:
+            yield f"{len(self.kernels)} Triton kernels for large tensors on a GPU"
         yield f"writing {self.output}"
 
 
@@ -221,6 +223,17 @@ def class_names(source: str) -> tuple[str, ...]:
     """
     found = (node.name for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
     return tuple(name for name in found if not name.startswith("_"))
+
+
+def kernel_names(source: str) -> tuple[str, ...]:
+    """The Triton kernels that a Python source text defines: functions with sizes that Triton compiles in.
+
+    Example:
+        >>> kernel_names("def _add(x, N: tl.constexpr): pass")
+        ('_add',)
+    """
+    found = (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
+    return tuple(f.name for f in found if "tl.constexpr" in ast.unparse(f.args))
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

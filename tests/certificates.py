@@ -10,6 +10,7 @@ from typing import Any
 
 import qecompile as qe
 from qecompile.basis import total_affine, total_dim
+from qecompile.provenance import split_kernels
 from qecompile.recheck import command
 from qecompile.spec import Spec
 from qecompile.verify.certificate import make_certificate, sealed
@@ -50,7 +51,7 @@ class Case:
         self.spec = qe.load(self.path)
         self.emitted = folder / "it.py" if emit else None
         if self.emitted:
-            qe.emit(self.spec, self.emitted)
+            qe.emit(self.spec, self.emitted, kernels=False)
         self.certificate = certificate_of(self.spec, self.emitted)
 
     def arguments(self, certificate: Any) -> list[str]:
@@ -82,11 +83,11 @@ def certificate_of(spec: Spec, emitted: Path | None = None, used: Mapping[str, s
     """A certificate for a spec that was loaded from a file, and perhaps for its emitted file."""
     name = spec.metanets[0].name if spec.metanets else None
     entry = {"file": emitted.name, "sha256": hash_of(emitted), "metanet": name} if emitted else None
-    made = make_certificate(spec, used or {}, entry, True, claimed(spec, emitted is not None))
+    made = make_certificate(spec, used or {}, entry, True, claimed(spec, emitted))
     return json.loads(json.dumps(made))
 
 
-def claimed(spec: Spec, emitted: bool) -> Iterator[Obligation]:
+def claimed(spec: Spec, emitted: Path | None) -> Iterator[Obligation]:
     """All obligations of a complete layer, with figures that fit the basis and nothing behind them."""
     basis = qe.derive(spec)
     pairs, maps, invariants = list(basis.pairs()), total_dim(basis), total_affine(basis)
@@ -104,7 +105,9 @@ def claimed(spec: Spec, emitted: bool) -> Iterator[Obligation]:
         "prime": 2**31 - 1,
     }
     names = ["invariance", "independence", "dimension", "translation", *(["syntax"] if emitted else [])]
-    for name in (*names, "weights", "family", "types"):
+    kernels = split_kernels(emitted.read_text())[1] if emitted else ""
+    known["lines"] = len(kernels.splitlines())
+    for name in (*names, "weights", "family", "types", *(["kernels"] if kernels else [])):
         wanted = TABLE[name].sentence.replace("}", "{").split("{")[1::2]
         yield holds(name, **{figure: known.get(figure, 7) for figure in wanted})
 

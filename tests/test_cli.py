@@ -183,6 +183,17 @@ class TestBuild:
         assert target.read_text() == qe.pipeline.generate(qe.load(mlp))
         assert sorted(os.listdir(tmp_path)) == ["mlp.sym", "out.py"]
 
+    def test_kernels_unless_they_are_not_wanted(self, qecompile, tmp_path):
+        text = "spec s { space a = 40 : permute  space b = 30 : permute  param W : b <- a }"
+        source, target = write(tmp_path, text), tmp_path / "out.py"
+        outcome = qecompile("build", source, "-o", target, "--json")
+        assert "_mix_W_backward" in outcome.json["kernels"]
+        assert "`lowering(x)` says what serves" in target.read_text()
+        assert "Triton kernels for large tensors" in qecompile("build", source, "-o", target).out
+        outcome = qecompile("build", source, "-o", target, "--no-kernels", "--json")
+        assert outcome.json["kernels"] == []
+        assert "riton" not in target.read_text()
+
     def test_the_counts_come_before_the_file(self, qecompile, mlp, tmp_path, monkeypatch):
         def fail(*_: object) -> None:
             raise PermissionError(13, "Permission denied", "elsewhere")

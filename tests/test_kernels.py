@@ -22,8 +22,9 @@ from test_blocks import agree_with_plain_torch, close, outputs, plainly, tensors
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from qecompile.codegen.emit import emit_source
+from qecompile.codegen.emit import KERNELS_BELOW, emit_source
 from qecompile.loading import import_source
+from qecompile.provenance import split_kernels
 from qecompile.resolve import parse
 
 TESTS = Path(__file__).resolve().parent
@@ -338,7 +339,11 @@ def test_files_say_which_lowering_serves_even_without_kernels() -> None:
 
 
 def test_a_file_with_kernels_is_one_without_and_a_section_behind_it() -> None:
-    for name in ("matrix", "nested"):
-        plain, both = emit_source(own_spec(name)), emit_source(own_spec(name), kernels=True)
-        assert both.startswith(plain)
-        assert both[len(plain) :].startswith("\n\n# ----")
+    for text, announced in ((OWN["matrix"], ""), (OWN["matrix"].replace("10", "200"), f"{KERNELS_BELOW}\n")):
+        spec = parse(f"spec s {{ {text} }}")
+        plain, both = emit_source(spec), emit_source(spec, kernels=True)
+        above, section = split_kernels(both)
+        assert "lowering" in section
+        assert ("tl.constexpr" in section) == bool(announced)
+        assert announced in above
+        assert above.replace(announced, "") == plain

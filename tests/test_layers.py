@@ -137,8 +137,8 @@ STAGES = {
     "recheck": Stage(
         "recheck recheck.values recheck.spec recheck.elaborate recheck.nullity recheck.reading "
         "recheck.diagrams recheck.listing recheck.obligations recheck.mixing recheck.elements "
-        "recheck.orbit recheck.words recheck.source recheck.watched recheck.weights recheck.large "
-        "recheck.network recheck.emitted recheck.command recheck.__main__",
+        "recheck.orbit recheck.words recheck.kernels recheck.source recheck.watched recheck.weights "
+        "recheck.large recheck.network recheck.emitted recheck.command recheck.__main__",
         below="",
     ),
     # beside the command: for editors

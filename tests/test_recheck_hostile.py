@@ -10,11 +10,10 @@ import ast
 from pathlib import Path
 
 import pytest
-from certificates import MLP, SQUARE, Case, certificate_of, remade
+from certificates import MLP, SQUARE, Case, remade
 from sym_examples import SPECS
 
 import qecompile as qe
-from qecompile.codegen.emit import emit_source
 from qecompile.recheck.source import suspicious
 from qecompile.spec import Alpha, MetaNet
 
@@ -155,16 +154,6 @@ def test_networks_that_deceive_are_refused(mutant: list[tuple[str, str]], tmp_pa
     assert remade(Case(tmp_path, MLP), mutant) == 1
 
 
-def test_kernels_for_a_gpu_are_neither_run_nor_confirmed(
-    square: Case, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Whatever stands below the line where kernels begin: no status that a script takes for a yes."""
-    assert square.emitted is not None
-    square.emitted.write_text(emit_source(square.spec, kernels=True) + "raise SystemExit(0)\n")
-    assert square.status(certificate_of(square.spec, square.emitted)) == 3
-    assert "NOT RE-CHECKED: the Triton kernels from line" in capsys.readouterr().out
-
-
 # --- what emitted files say is known ------------------------------------------------------------------
 
 SMALL = {
@@ -180,5 +169,5 @@ def test_every_word_of_emitted_files_is_known(path: Path, family: str | None, tm
     spec = qe.load(path, **SMALL.get(path.stem, {}))
     alpha = Alpha.model_validate({"family": family}) if family else None
     net = MetaNet(name="m", channels=(1, 4), alpha=alpha, outputs=2)
-    qe.emit(spec.model_copy(update={"metanets": (net,)}), tmp_path / "m.py")
+    qe.emit(spec.model_copy(update={"metanets": (net,)}), tmp_path / "m.py", kernels=False)
     assert list(suspicious(ast.parse((tmp_path / "m.py").read_text()))) == []

@@ -39,6 +39,7 @@ from qecompile.spec import MetaNet, Spec
 from qecompile.version import __version__
 
 MANY_ROWS = 64
+KERNELS_BELOW = "# At the end: Triton kernels for large tensors on a GPU. `lowering(x)` says what serves x."
 DEFAULT_NET = MetaNet(name="default")
 
 
@@ -141,10 +142,13 @@ def emit_source(spec: Spec, metanet: str | None = None, *, kernels: bool = False
     write_activation(w, spec, d.activations)
     write_readouts(w, d.invariants)
     write_metanet(w, d.net, d.activations, alpha=d.alpha is not None)
+    text = w.text()
     if not kernels:
-        return w.text()
-    alpha = d.alpha is not None
-    return w.text() + kernel_section(w.text(), d.plan, variables, d.net, d.activations, alpha=alpha)
+        return text
+    section = kernel_section(text, d.plan, variables, d.net, d.activations, alpha=d.alpha is not None)
+    if "triton" in section:
+        text = text.replace("\n# MetaNet: ", f"\n{KERNELS_BELOW}\n# MetaNet: ", 1)
+    return text + section
 
 
 def _write_header(w: Writer, d: Design) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from .diagrams import Forest
 from .elaborate import elaborate
+from .kernels import KERNELS, check_kernels
 from .listing import Dims, check_basis, check_small, counts
 from .mixing import restrict, stated_mixing
 from .nullity import Wrong
@@ -97,7 +98,8 @@ def recheck(path: Path, spec_path: Path, emitted_path: Path | None, grammar: Pat
     file = read_emitted(values, found, emitted_path, dims) if emitted_path else None
     counted = {**counts(values["basis"], dims), **(file.counted if file else {})}
     entries = sum(math.prod(found.shape(name)) for name in found.params)
-    yield from check_obligations(values["obligations"], file is not None, found.model, entries, counted)
+    parts = () if file is None else ("file", "kernels") if file.kernels else ("file",)
+    yield from check_obligations(values["obligations"], parts, found.model, entries, counted)
     if file is not None:
         yield from run_emitted(file, found)
 
@@ -111,20 +113,22 @@ class Emitted:
 
     name: str
     source: bytes
+    kernels: bytes
     net: MetaNet
     codes: Mapping[str, tuple[str, int]]
     weights: Mapping[tuple[str | None, str], int] | None
 
     @property
     def counted(self) -> dict[str, int]:
-        """The figures of obligations that are about the weights."""
+        """The figures of obligations that are about the kernels and the weights."""
+        kernels = {"kernels.lines": len(self.kernels.decode().splitlines())}
         if self.weights is None:
-            return {}
+            return kernels
         bias = sum(n for (source, _), n in self.weights.items() if source is None)
         linear = sum(self.weights.values()) - bias
         learned = any(mode == "lowrank" for mode, _ in self.codes.values())  # probes count learned codes too
         probes = {} if learned else {"probes.weights": linear + bias}
-        return {"weights.linear": linear, "weights.bias": bias, **probes}
+        return {**kernels, "weights.linear": linear, "weights.bias": bias, **probes}
 
 
 def read_emitted(values: Json, spec: Elaborated, path: Path, dims: Dims) -> Emitted:
@@ -137,22 +141,26 @@ def read_emitted(values: Json, spec: Elaborated, path: Path, dims: Dims) -> Emit
         raise Wrong("the emitted file is not by the version that the certificate names")
     net = spec.metanets.get(name, MetaNet())
     codes, context = stated_mixing(source)
-    return Emitted(path.name, source, net, codes, restrict(dims, spec, net, codes, context))
+    plain, start, kernels = source.partition(KERNELS)
+    restricted = restrict(dims, spec, net, codes, context)
+    return Emitted(path.name, plain, start + kernels, net, codes, restricted)
 
 
 def run_emitted(file: Emitted, spec: Elaborated) -> Iterator[str]:
     """The facts about what an emitted file computes."""
     from .elements import Draws  # needs torch, as what follows does
     from .emitted import check_module
-    from .source import KERNELS, import_source
-    from .watched import LEFT_OUT, unchanged
+    from .source import import_source
+    from .watched import unchanged
 
-    source, kernels, _ = file.source.partition(KERNELS)
-    module = import_source(source, file.name)
+    module = import_source(file.source, file.name)
     yield "the emitted file's bytes; its source says nothing but what computes"
-    if kernels:
-        line = len(source.splitlines()) + 1
-        yield f"{LEFT_OUT}: the Triton kernels from line {line} on, which need a GPU"
+    if file.kernels:
+        check_kernels(file.source, file.kernels, file.name)
+        line = len(file.source.splitlines()) + 1
+        yield f"the Triton kernels from line {line} on change nothing where no GPU is"
+        if b"tl.constexpr" in file.kernels:
+            yield "NOT CLAIMED: what they compute on a GPU; the certificate is about the file in plain torch"
     draws = Draws(spec, seed=int(hashed(file.source)[:15], 16))  # which a file cannot foresee
     try:
         with unchanged(module):

@@ -71,6 +71,11 @@ TABLE = {
         "(d) {modules} modules are typed through {operations} operations: {equivariant} equivariant, "
         "{quasi} quasi-equivariant, {invariant} invariant",
     ),
+    "kernels": (
+        "comparison with the compiler's own text",
+        "the {lines} lines of Triton kernels behind the file are what the compiler writes for this spec; "
+        "what they compute on a GPU is no part of this proof, which is about the file in plain torch",
+    ),
     "model": (
         "comparison of f(x; g.theta) with f(x; theta)",
         "(e) the network does not change under {elements} group elements",
@@ -82,7 +87,7 @@ LARGE_ENTRIES, LARGE_WEIGHTS = 2_000_000, 200_000
 
 def check_obligations(
     listed: Sequence[Mapping[str, Any]],
-    emitted: bool,
+    emitted: Sequence[str],
     model: str | None,
     entries: int,
     counted: Mapping[str, int],
@@ -91,7 +96,7 @@ def check_obligations(
 
     Args:
         listed: what the certificate lists.
-        emitted: whether it is about an emitted file.
+        emitted: what there is of an emitted file: "file", and "kernels" behind it.
         model: the network whose function the group must preserve, if the spec names one.
         entries: the number of entries of all parameters.
         counted: figures that are known, by `obligation.figure`.
@@ -107,6 +112,7 @@ def check_obligations(
         "weights",
         "family" if complete else "probes",
         "types",
+        *(["kernels"] if "kernels" in emitted else []),
         *(["model"] if model is not None else []),
     ]
     if names != wanted:

@@ -155,8 +155,6 @@ def misplaced(tree: ast.Module) -> Iterator[tuple[int, str]]:
                     yield default.lineno, "has a default that is no plain value"
 
 
-KERNELS = b"\n# Triton kernels. Nothing above needs what follows"
-"""Where a file that was built with kernels for a GPU goes on: none of that is read, or run."""
 SETTERS = {"__init__": "self", "setup_context": "ctx"}
 """Where attributes are set, and of what."""
 

@@ -76,6 +76,11 @@ TABLE: Mapping[str, Entry] = MappingProxyType(
             "(d) {modules} modules are typed through {operations} operations: {equivariant} equivariant, "
             "{quasi} quasi-equivariant, {invariant} invariant",
         ),
+        "kernels": Entry(
+            "comparison with the compiler's own text",
+            "the {lines} lines of Triton kernels behind the file are what the compiler writes for this spec; "
+            "what they compute on a GPU is no part of this proof, which is about the file in plain torch",
+        ),
         "model": Entry(
             "comparison of f(x; g.theta) with f(x; theta)",
             "(e) the network does not change under {elements} group elements",

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from qecompile.basis import Basis, total_affine, total_dim
+from qecompile.provenance import split_kernels
 from qecompile.spec import MetaNet, Spec
 from qecompile.verify.basis_proof import BasisProof, prove_basis
 from qecompile.verify.certificate import make_certificate, write_certificate
@@ -43,9 +44,11 @@ class Accused:
     """What the compiler says of a spec: the text it emits, its network, how its layers mix, itself.
 
     A proof takes none of it for granted. `build_at` gives the emitted module of a small copy of the spec.
+    `kernels` is what stands behind the source if the file has kernels for a GPU.
     """
 
     source: str
+    kernels: str
     net: MetaNet
     mixing: Mixing
     build_at: Callable[[Spec], ModuleType]
@@ -157,6 +160,7 @@ class Prover:
         return self._proof(tuple(found), emitted)
 
     def _of_file(self, source: str) -> Iterator[Obligation]:
+        source, kernels = split_kernels(source)
         yield from self._of_spec
         try:
             same = same_syntax(source, self.accused.source)
@@ -168,7 +172,15 @@ class Prover:
             yield from self._own_output
         else:
             yield from self._of_edited(source)
+        if kernels:
+            yield self._kernels(kernels)
         yield from self._model()
+
+    def _kernels(self, kernels: str) -> Obligation:
+        """What stands behind a file that is complete without it: the compiler's own text, or nothing."""
+        if kernels != self.accused.kernels:
+            return fails("kernels", "these Triton kernels are not what the compiler writes; build anew")
+        return holds("kernels", lines=len(kernels.splitlines()))
 
     def _of_edited(self, source: str) -> Iterator[Obligation]:
         with ExitStack() as opened:

@@ -56,7 +56,7 @@ class Variant:
     @cached_property
     def source(self) -> str:
         """The emitted module."""
-        return pipeline.generate(self.spec)
+        return pipeline.generate(self.spec, kernels=False)
 
 
 DIFFERENT: dict[str, dict[str, Any]] = {

@@ -10,11 +10,10 @@ imports Triton.
 
 from __future__ import annotations
 
-START = """
-# ---------------------------------------------------------------------------------------------------
-# Triton kernels. Nothing above needs what follows; it binds `_mix` and `_means` anew, so that they launch
-# kernels for large tensors on a GPU, and are what they were above for all else.
-""".strip("\n")
+from qecompile.provenance import KERNELS
+
+START = f"""{KERNELS}; it binds `_mix` and `_means` anew, so that they launch
+# kernels for large tensors on a GPU, and are what they were above for all else."""
 
 IMPORTS = """
 import functools
@@ -98,7 +97,9 @@ REGISTERING = threading.Lock()
 _register._dynamo_marked_constant = True  # torch.compile calls it and does not look inside
 '''
 
-NO_KERNELS = '''
+NO_KERNELS = f'''{KERNELS}: no operation of this file has one.
+
+
 def lowering(x: Tensor) -> str:
     """What computes the layers of features like `x`: no operation of this file has a kernel."""
     return "torch"
