@@ -21,6 +21,7 @@ from qecompile.spec import Spec
 Value = int | list[int] | str
 
 KERNELS = f"""
+
 # {"-" * 99}
 # Triton kernels. Nothing above needs what follows"""
 PLAIN = re.compile(r"[\w.\-]+")

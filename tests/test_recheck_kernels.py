@@ -44,7 +44,7 @@ def test_the_checker_knows_where_kernels_begin() -> None:
 def test_what_the_compiler_writes_waits_for_a_gpu(name: str) -> None:
     text = Path(emitted(own_spec(name)).__file__).read_text()
     plain, section = provenance.split_kernels(text)
-    assert section.startswith("\n# ---")
+    assert section.startswith("\n\n# ---")
     assert refusal(plain, section) == ""
     assert refusal(*provenance.split_kernels(emit_source(own_spec(name), kernels=True))) == ""
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 from .nullity import Wrong
 
-KERNELS = f"\n# {'-' * 99}\n# Triton kernels. Nothing above needs what follows".encode()
+KERNELS = f"\n\n# {'-' * 99}\n# Triton kernels. Nothing above needs what follows".encode()
 """Where the kernels of a file begin."""
 
 GUARDS = """

@@ -35,7 +35,7 @@ def kernel_section(
     forms = forms_of(schedule.expand, variables)
     means = "\ndef _means(" in source
     if not forms and not means:
-        return f"\n{NO_KERNELS}"
+        return NO_KERNELS
     w.block(LAUNCHING)
     if means:
         w.block(MEAN_KERNEL)
@@ -45,7 +45,7 @@ def kernel_section(
     entries = stacked(schedule, variables, functions_between(net, chosen, alpha=alpha)) if means else ()
     if entries:
         _write_stack(w, entries, net)
-    section = f"\n{START}\n\n{IMPORTS.strip()}\n\n\n{w.text()}"
+    section = f"{START}\n\n{IMPORTS.strip()}\n\n\n{w.text()}"
     # no other file has operators of this name: it depends on all of the text
     digest = hashlib.sha256((source + section).encode()).hexdigest()[:12]
     return section.replace("{library}", f"qecompile_{digest}")
