@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from qecompile.version import __version__
 
 if TYPE_CHECKING:
+    from qecompile.alignment.align import align
     from qecompile.checkpoints.acting import act_checkpoint
     from qecompile.checkpoints.elements import load_element, save_element
     from qecompile.checkpoints.reading import read_checkpoint, stream_checkpoint
@@ -24,6 +25,7 @@ __all__ = [
     "SymError",
     "__version__",
     "act_checkpoint",
+    "align",
     "build",
     "derive",
     "emit",
@@ -40,6 +42,7 @@ _HOMES = {
     "Group": "groups",
     "SymError": "errors",
     "act_checkpoint": "checkpoints.acting",
+    "align": "alignment.align",
     "load_element": "checkpoints.elements",
     "read_checkpoint": "checkpoints.reading",
     "save_element": "checkpoints.elements",

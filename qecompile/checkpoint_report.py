@@ -90,3 +90,37 @@ class ActReport:
         """One line on what was written."""
         entries = f"{len(self.changed)} entries changed by {self.element}, {len(self.kept)} kept as they were"
         yield f"wrote {quote(self.output)}: {entries}"
+
+
+@dataclass(frozen=True)
+class MatchReport:
+    """What `match` did: how far two checkpoints are apart, before and after one was brought to the other."""
+
+    spec: str
+    kept: str
+    moved: str
+    output: str
+    before: float
+    after: float
+
+    @property
+    def ok(self) -> bool:
+        """Whatever was written is the same network as before."""
+        return True
+
+    def to_json(self) -> dict[str, object]:
+        """The same as plain data."""
+        return {
+            "spec": self.spec,
+            "a": self.kept,
+            "b": self.moved,
+            "output": self.output,
+            "distance_before": self.before,
+            "distance_after": self.after,
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """Distances, and what was written."""
+        yield f"distance of {quote(self.moved)} from {quote(self.kept)}, as a share of the latter's norm:"
+        yield f"  {self.before:.4g} before, {self.after:.4g} after"
+        yield f"wrote {quote(self.output)}: the same network as {quote(self.moved)}"

@@ -25,7 +25,7 @@ import typer
 from qecompile import __version__, pipeline, resolve
 from qecompile.alpha_report import AlphaReport
 from qecompile.bench_report import BenchReport
-from qecompile.checkpoint_report import ActReport
+from qecompile.checkpoint_report import ActReport, MatchReport
 from qecompile.checkpoints.contents import check_form, read_entries
 from qecompile.checkpoints.matching import match
 from qecompile.checkpoints.sharing import shared_numbers
@@ -323,6 +323,39 @@ def _keep_apart(written: Path, *others: Path | None) -> None:
         if other is not None and os.path.realpath(written) == os.path.realpath(other):
             message = f"{quote(str(written))} stands for two files"
             raise SymError([Diagnostic("QE951", message, help="choose another name")])
+
+
+@app.command("match")
+def match_weights(
+    file: File,
+    a: Annotated[Path, typer.Argument(metavar="A", help="the checkpoint that stays as it is")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="the checkpoint to bring close to it")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="the checkpoint to write")],
+    restarts: Annotated[int, typer.Option(min=0, help="random beginnings to try, too")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="of what is drawn")] = 0,
+    save_element: Annotated[
+        Path | None, typer.Option("--save-element", metavar="ELEMENT", help="write the element here")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace files that exist")] = False,
+    define: Defines = None,
+    spec: SpecName = None,
+    as_json: Json = False,
+) -> None:
+    """Bring B close to A: the same network as B, its neurons in the order and at the scale of those of A."""
+    _keep_apart(output, a, save_element)
+    loaded = _load(file, define, spec)
+    for checkpoint in (a, b):
+        check_form(checkpoint)
+    from qecompile.checkpoints import aligning, elements  # with torch, which other commands do without
+
+    if save_element is not None:
+        _keep_apart(save_element, a, b)
+        elements.check_element_target(save_element, force)
+    done = aligning.align_checkpoints(loaded, a, b, output, restarts=restarts, seed=seed, overwrite=force)
+    found = done.alignment
+    if save_element is not None:
+        elements.save_element(loaded, found.element, save_element, overwrite=force)
+    _show(MatchReport(loaded.name, str(a), str(b), str(output), found.before, found.after), as_json)
 
 
 @app.command()

@@ -328,7 +328,7 @@ class TestPython:
     def test_the_public_names(self):
         names = {"Group", "SymError", "__version__", "build", "derive", "emit", "load", "parse"}
         names |= {"prove"} | {"act_checkpoint", "read_checkpoint", "stream_checkpoint"}
-        names |= {"load_element", "save_element"}
+        names |= {"load_element", "save_element", "align"}
         assert set(qe.__all__) == names <= set(dir(qe))
         assert all(getattr(qe, name) for name in qe.__all__)
         assert not hasattr(qe, "nonsense")

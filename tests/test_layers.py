@@ -76,13 +76,18 @@ STAGES = {
     ),
     "checks": Stage("checks", below="errors spec orbit basis liveness"),
     "loading": Stage("loading", below=""),
+    # two sets of weights -> the element between them
+    "alignment": Stage(
+        "alignment alignment.balance alignment.compact alignment.fingerprints alignment.align augment",
+        below="errors spec groups",
+    ),
     # checkpoint files
     "checkpoints": Stage(
         "checkpoints checkpoints.stored checkpoints.header checkpoints.records checkpoints.layouts "
         "checkpoints.suggestions checkpoints.matching checkpoints.sharing checkpoints.replace "
         "checkpoints.safetensors_file checkpoints.torch_file checkpoints.contents checkpoints.reading "
-        "checkpoints.elements checkpoints.acting",
-        below="errors spec groups",
+        "checkpoints.elements checkpoints.acting checkpoints.aligning",
+        below="errors spec groups alignment",
     ),
     # Spec -> what a proof says about its basis
     "obligations": Stage(
@@ -121,7 +126,7 @@ STAGES = {
         "pipeline",
         below="errors spec values resolve basis liveness checks schedule codegen loading proofs proving",
     ),
-    "public": Stage("__init__", below="errors groups checkpoints pipeline"),
+    "public": Stage("__init__", below="errors groups alignment checkpoints pipeline"),
     "commands": Stage(
         "tables console plan_report bench_report benchmark checkpoint_report report alpha_report "
         "prove_report format_report cli __main__",
@@ -149,6 +154,11 @@ STAGES = {
     ),
 }
 USES_TORCH = {
+    "augment",
+    "alignment.balance",
+    "alignment.compact",
+    "alignment.fingerprints",
+    "alignment.align",
     "benchmark",
     "group_elements",
     "group_action",
@@ -177,6 +187,7 @@ USES_TORCH = {
     "checkpoints.safetensors_file",
     "checkpoints.torch_file",
     "checkpoints.reading",
+    "checkpoints.aligning",
     "checkpoints.elements",
     "checkpoints.acting",
     "recheck.elements",

@@ -1,0 +1,1 @@
+"""Weight matching: the group element that brings one set of weights closest to another."""

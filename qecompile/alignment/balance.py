@@ -1,0 +1,199 @@
+"""The balanced weights in an orbit: the least norm that scales, dilations and GL can reach.
+
+Takes weights of a spec, gives an element h of the non-compact part of its group and h.theta. Along every
+one-parameter group of scales the squared norm
+
+    f(t) = sum over charges q of S_q exp(2 q t),    S_q = the squared norm of the entries of charge q,
+
+is convex; for GL(d), with the Gram matrices P of covariant and Q of contravariant axes and X = M^T M,
+
+    f(X) = tr(X P) + tr(X^-1 Q),   least where X P X = Q:   X = P^-1/2 (P^1/2 Q P^1/2)^1/2 P^-1/2,
+
+the geometric mean of P^-1 and Q. A point where no such step lowers the norm is unique in its orbit up to the
+compact part of the group (Kempf and Ness, "The length of vectors in representation spaces", 1979), so two
+sets of weights of one orbit become equal up to permutations, signs and rotations. Steps are taken space by
+space; where a parameter has m axes of a space, they are as long as 1/m of the best step, as in the balancing
+of matrices (Osborne, "On pre-conditioning of matrices", 1960).
+
+A least norm is not attained where all charges of an index value have one sign, as in front of a batch norm or
+at a neuron without outgoing weights: there f = 1 is the choice, which no other element of the orbit shares
+either. Nor is it on directions in which P or Q vanish: both get a millionth of their mean eigenvalue.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from qecompile.group_action import transform
+from qecompile.group_elements import Element, Part, identity_part
+from qecompile.nesting import copy_shapes, lineage
+from qecompile.spec import Axis, Param, Space, Spec
+
+Weights = Mapping[str, Tensor]
+
+ROUNDS = 200
+STILL = 1e-10
+RIDGE = 1e-6
+LONGEST = 2.0
+
+
+class Balanced(NamedTuple):
+    """Weights of least norm, and the element that made them."""
+
+    element: Element
+    weights: dict[str, Tensor]
+
+
+def balance(spec: Spec, theta: Weights) -> Balanced:
+    """The balanced weights in the orbit of theta under scales, dilations and GL.
+
+    Args:
+        spec: the spec.
+        theta: [*shape] for every parameter, float64, finite.
+    """
+    parts, weights = dict(with_parts(spec, {}).parts), dict(theta)
+    spaces = [s for s in spec.spaces if s.vector == "linear" or _numbers(s)]
+    still = still_parts(spec)
+    for _ in range(ROUNDS):
+        moved = 0.0
+        for space in spaces:
+            part, change = _step(spec, space, weights)
+            weights = act_along(spec, still, space, {space.name: part}, weights)
+            parts[space.name] = _times(part, parts[space.name])
+            moved = max(moved, change)
+        if moved < STILL:
+            break
+    return Balanced(Element(parts), weights)
+
+
+def with_parts(spec: Spec, parts: Mapping[str, Part]) -> Element:
+    """The element that has parts for some spaces, and is the identity on the others."""
+    copies = copy_shapes(spec)
+    return Element({s.name: identity_part(s, copies[s.name]) for s in spec.spaces} | dict(parts))
+
+
+def still_parts(spec: Spec) -> dict[str, Part]:
+    """Parts that change nothing, without the permutations and matrices that would take time to do so."""
+    parts = with_parts(spec, {}).parts
+    return {name: Part(None, None, part.characters) for name, part in parts.items()}
+
+
+def act_along(
+    spec: Spec, still: Mapping[str, Part], space: Space, step: Mapping[str, Part], weights: Weights
+) -> dict[str, Tensor]:
+    """The weights after a step along a space and spaces in its copies; the others stay as they are."""
+    parts, changed = {**still, **step}, {p.name: p for p, _, _ in axes_of(spec, space)}
+    return {**weights, **{name: _moved(spec, parts, p, weights) for name, p in changed.items()}}
+
+
+def _moved(spec: Spec, parts: Mapping[str, Part], p: Param, weights: Weights) -> Tensor:
+    return transform(spec.space, parts, p.axes, weights[p.name].unsqueeze(-1)).squeeze(-1)
+
+
+def _times(g: Part, h: Part) -> Part:
+    """The product of two parts that permute nothing."""
+    matrix = None if g.matrix is None or h.matrix is None else g.matrix @ h.matrix
+    return Part(h.source, matrix, tuple(a * b for a, b in zip(g.characters, h.characters, strict=True)))
+
+
+def axes_of(spec: Spec, space: Space) -> Iterator[tuple[Param, int, Axis]]:
+    """Every axis of a space: the parameter, the position, the axis."""
+    for p in spec.parameters:
+        for k, axis in enumerate(p.axes):
+            if axis.space == space.name:
+                yield p, k, axis
+
+
+def _numbers(space: Space) -> list[int]:
+    """Which characters of a space are positive numbers."""
+    return [n for n, c in enumerate(space.characters) if c.word != "sign"]
+
+
+def _crowding(spec: Spec, space: Space) -> int:
+    """The most axes that a parameter has of a space."""
+    return max((sum(a.space == space.name for a in p.axes) for p in spec.parameters), default=1) or 1
+
+
+def _step(spec: Spec, space: Space, weights: Weights) -> tuple[Part, float]:
+    """One step towards the least norm along a space, and how far it goes."""
+    part = identity_part(space, copy_shapes(spec)[space.name])
+    if space.vector == "linear":
+        logs = _geometric_mean(spec, space, weights) / (2 * _crowding(spec, space))
+        matrix = torch.linalg.matrix_exp(logs)
+        return replace(part, matrix=matrix), float(logs.abs().amax()) if logs.numel() else 0.0
+    characters, moved = list(part.characters), 0.0
+    for n in _numbers(space):
+        t = _best_exponent(_squares(spec, space, n, weights)) / _crowding(spec, space)
+        characters[n] = t.exp().expand_as(characters[n]).clone()
+        moved = max(moved, float(t.abs().amax()) if t.numel() else 0.0)
+    return replace(part, characters=tuple(characters)), moved
+
+
+def _squares(spec: Spec, space: Space, n: int, weights: Weights) -> dict[int, Tensor]:
+    """S_q of every charge q of character n: [copies, size], or [copies] on a vector space."""
+    found: dict[int, Tensor] = {}
+    for p, k, axis in axes_of(spec, space):
+        charge = axis.charges[n]
+        if charge:
+            at = lineage(p.axes, k)[:-1] if space.is_vector else lineage(p.axes, k)
+            total = torch.einsum(weights[p.name].square(), [*range(len(p.axes))], [*at])
+            found[charge] = found[charge] + total if charge in found else total
+    return found
+
+
+def _best_exponent(squares: Mapping[int, Tensor]) -> Tensor:
+    """The t of least f(t), or of f(t) = 1 where all charges have one sign, by Newton's method."""
+    if not squares:
+        return torch.zeros((), dtype=torch.float64)
+    t = torch.zeros_like(next(iter(squares.values())))
+    up, down = (sum((s for q, s in squares.items() if sign * q > 0), 0 * t) for sign in (1, -1))
+    for _ in range(100):
+        terms = [(q, s * (2 * q * t).exp()) for q, s in squares.items()]
+        norm = sum((term for _, term in terms), 0 * t)
+        slope = sum((q * term for q, term in terms), 0 * t)
+        curve = sum((2 * q * q * term for q, term in terms), 0 * t)
+        least, unit = slope / curve, norm * norm.log() / (2 * slope)
+        step = torch.where((up > 0) & (down > 0), least, torch.where((up > 0) | (down > 0), unit, 0.0))
+        t = t - step.nan_to_num(0.0).clamp(-LONGEST, LONGEST)
+        if not step.numel() or float(step.abs().amax()) < 1e-14:
+            break
+    return t
+
+
+def _geometric_mean(spec: Spec, space: Space, weights: Weights) -> Tensor:
+    """The logarithm of X for every copy of a `linear` space: [copies, d, d]; 0 where P or Q is 0."""
+    shape = (*copy_shapes(spec)[space.name], space.size, space.size)
+    grams = {dual: torch.zeros(shape, dtype=torch.float64) for dual in (False, True)}
+    for p, k, axis in axes_of(spec, space):
+        x, fresh = weights[p.name], len(p.axes)
+        other = [fresh if i == k else i for i in range(fresh)]
+        grams[axis.dual] += torch.einsum(x, [*range(fresh)], x, other, [*lineage(p.axes, k), fresh])
+    p_, q_ = grams[False], grams[True]
+    size = [g.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None] for g in (p_, q_)]
+    attained = (size[0] > 0) & (size[1] > 0)
+    eye = torch.eye(space.size, dtype=torch.float64)
+    p_, q_ = (torch.where(attained, g + RIDGE * m * eye, eye) for g, m in zip((p_, q_), size, strict=True))
+    root, back = _power(p_, 0.5), _power(p_, -0.5)
+    return _log(back @ _power(root @ q_ @ root, 0.5) @ back)
+
+
+def _spectral(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """A function of symmetric positive matrices."""
+    values, vectors = torch.linalg.eigh((x + x.mT) / 2)
+    least = values.amax(-1, keepdim=True).clamp_min(math.ulp(0.0)) * 1e-18
+    found: Tensor = (vectors * function(values.maximum(least))[..., None, :]) @ vectors.mT
+    return found
+
+
+def _power(x: Tensor, exponent: float) -> Tensor:
+    return _spectral(x, lambda values: values**exponent)
+
+
+def _log(x: Tensor) -> Tensor:
+    return _spectral(x, torch.log)
