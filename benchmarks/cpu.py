@@ -12,13 +12,13 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import qecompile as qe
+from benchmarks.peers import nfn_runs
 from qecompile.bench_report import BenchReport
 from qecompile.benchmark import SETTLED, measure_layer, settled_environment
 from qecompile.schedule.cost import Sizes
@@ -35,40 +35,6 @@ GOALS = (
     ("times faster than nfn, forward", "at least", 2.0),
     ("times faster than nfn, forward + backward", "at least", 5.0),
 )
-
-
-def nfn_runs() -> dict[str, Callable[[], object]]:
-    """The same layer of nfn, on features [B, C, out, in] as it wants them; nothing if nfn is missing."""
-    try:
-        from nfn.common import ArraySpec, NetworkSpec, WeightSpaceFeatures
-        from nfn.layers import NPLinear
-    except ImportError as missing:
-        print(f"nfn is left out ({missing}): pip install nfn==0.1.2", file=sys.stderr)
-        return {}
-    torch.manual_seed(0)
-    pairs = list(zip(WIDTHS[1:], WIDTHS[:-1], strict=True))
-    network = NetworkSpec([ArraySpec(p) for p in pairs], [ArraySpec((n,)) for n in WIDTHS[1:]])
-    layer = NPLinear(network, SIZES.in_channels, SIZES.out_channels)
-
-    def draw(*, grad: bool = False) -> Any:
-        shape = (SIZES.batch, SIZES.in_channels)
-        weights = [torch.randn(*shape, *pair, requires_grad=grad) for pair in pairs]
-        return WeightSpaceFeatures(weights, [torch.randn(*shape, n, requires_grad=grad) for n in WIDTHS[1:]])
-
-    x, dy, wanted = draw(), draw(), draw(grad=True)
-
-    def infer() -> Any:
-        with torch.no_grad():
-            return layer(x)
-
-    def train() -> None:
-        layer.zero_grad()
-        for t in (*wanted.weights, *wanted.biases):
-            t.grad = None
-        y = layer(wanted)
-        torch.autograd.backward([*y.weights, *y.biases], [*dy.weights, *dy.biases])
-
-    return {"nfn": infer, "nfn, forward + backward": train}
 
 
 def measured_goals(figures: dict[str, Any]) -> list[tuple[str, str, float, float | None]]:
@@ -106,7 +72,8 @@ def main() -> None:
     if any(os.environ.get(name) != value for name, value in SETTLED.items()):
         os.execve(sys.executable, sys.orig_argv, settled_environment())
     torch.set_num_threads(1)
-    figures = measure_layer(qe.load(SPEC), SIZES, options.rounds, others=nfn_runs())
+    peers = nfn_runs(WIDTHS, SIZES.batch, (SIZES.in_channels, SIZES.out_channels))
+    figures = measure_layer(qe.load(SPEC), SIZES, options.rounds, others=peers)
     print(render([*BenchReport(figures).blocks(), goal_table(figures)]))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
