@@ -74,7 +74,8 @@ def run(kit: Kit, clock: Clock, rounds: int, peers: Sequence[str], keep: Callabl
     """Everything in order, printed as it comes; `keep` is given the report after each step."""
     outcomes: list[Outcome] = []
     for outcome in check_all(kit.checks, clock):
-        print(f"checked {outcome.name}: {outcome.what}, {outcome.dtype}", file=sys.stderr)
+        errors = f"{outcome.forward:.1e}, {outcome.backward:.1e} {outcome.problem}"
+        print(f"checked {outcome.name}: {outcome.what}, {outcome.dtype}: {errors}", file=sys.stderr)
         outcomes.append(outcome)
     print(render([check_table(outcomes)]), flush=True)
     correct = all(o.ok for o in outcomes)

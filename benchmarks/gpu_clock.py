@@ -91,7 +91,7 @@ class CpuClock:
 
     device = torch.device("cpu")
     kernels = False
-    cache_bytes = 1 << 20
+    cache_bytes = 1 << 10
     memory_bytes = 1 << 30
 
     def seconds(self, run: Run, *, queued: bool = False) -> float:
@@ -155,6 +155,11 @@ class Measured:
     failures: dict[str, str]
 
 
+def in_one_line(failed: Exception) -> str:
+    """What went wrong, without the rest of its story."""
+    return f"{type(failed).__name__}: {str(failed).strip().partition(chr(10))[0]}"
+
+
 def alternate(clock: Clock, runs: Mapping[str, Run], rounds: int, *, queued: bool = False) -> Measured:
     """Warm every run up, then time all in turn, round after round; a run that fails is left out."""
     failures: dict[str, str] = {}
@@ -163,7 +168,7 @@ def alternate(clock: Clock, runs: Mapping[str, Run], rounds: int, *, queued: boo
             for _ in range(WARM_UP):
                 clock.seconds(run)
         except Exception as failed:  # a peer's, or out of memory: the others are measured
-            failures[name] = f"{type(failed).__name__}: {str(failed).strip().partition(chr(10))[0]}"
+            failures[name] = in_one_line(failed)
             if clock.kernels:
                 torch.cuda.empty_cache()
     found: dict[str, list[float]] = {name: [] for name in runs if name not in failures}

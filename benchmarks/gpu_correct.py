@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.gpu_cases import Check
-from benchmarks.gpu_clock import Clock
+from benchmarks.gpu_clock import Clock, in_one_line
 from benchmarks.gpu_modules import Features, Loaded, draw, load, tensors, wanted
 
 ROUNDING = {"float32": 2e-5, "bfloat16": 2e-2}
@@ -47,12 +47,15 @@ class Outcome:
     serves: bool
     """Whether the file has kernels for what was run, and the device runs them."""
 
+    problem: str = ""
+    """What was raised instead of a result."""
+
     @property
     def ok(self) -> bool:
         """Right within rounding, the same twice, and by kernels where there are any."""
         pairs = ((self.forward, self.torch_forward), (self.backward, self.torch_backward))
         right = all(a <= max(ROUNDING[self.dtype], TIMES_TORCH * b) and b <= SOUND for a, b in pairs)
-        return right and self.repeats and (self.launches > 0 or not self.serves)
+        return not self.problem and right and self.repeats and (self.launches > 0 or not self.serves)
 
 
 def check_all(checks: Sequence[Check], clock: Clock) -> Iterator[Outcome]:
@@ -63,7 +66,11 @@ def check_all(checks: Sequence[Check], clock: Clock) -> Iterator[Outcome]:
         for dtype in check.dtypes:
             for what, width, make in subjects(check, loaded.kernels, dtype):
                 seed += 1
-                yield compare(check, what, make, loaded, width, clock, dtype, seed)
+                try:
+                    yield compare(check, what, make, loaded, width, clock, dtype, seed)
+                except Exception as failed:  # the other kernels are compared all the same
+                    none = (torch.inf, torch.inf, 0.0, 0.0, 0, False, clock.kernels)
+                    yield Outcome(check.name, what, dtype, *none, problem=in_one_line(failed))
 
 
 def subjects(check: Check, module: ModuleType, dtype: str) -> Iterator[tuple[str, int, Make]]:

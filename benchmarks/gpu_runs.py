@@ -38,6 +38,7 @@ class Figures:
     queued: Measured
     feature_bytes: int
     product_flops: int
+    cache_bytes: int
 
 
 def fitting_batch(workload: Workload, clock: Clock) -> int:
@@ -84,6 +85,7 @@ def measure(
         alternate(clock, ours, rounds, queued=True),
         sum(t.numel() * t.element_size() for t in x.values()),
         sum(2 * t.numel() * workload.steps[0] for t in x.values()),
+        clock.cache_bytes,
     )
 
 

@@ -136,6 +136,16 @@ def _mix(x, weight, *parts):
     assert (outcome["forward"] > ROUNDING["float32"]) == (how != "noisy")
 
 
+def test_a_kernel_that_fails_does_not_hide_the_others(kit) -> None:
+    (check,) = kit.checks
+    fails = "\ndef _mix(x, weight, *parts):\n    return 1 // 0 if DEVICES else _plain_mix(x, weight, *parts)\n"
+    broken = replace(check, source=check.source + fails, dtypes=("float32",))
+    outcomes = list(check_all([broken, check], CpuClock()))
+    assert [o.ok for o in outcomes] == [False] * 3 + [True] * 6
+    assert "ZeroDivisionError" in outcomes[0].problem
+    assert "ZeroDivisionError" in render([check_table(outcomes)])
+
+
 def test_kernels_have_to_be_launched(kit) -> None:
     """A device that has kernels, and a file that finds no Triton: it is right, but not by kernels."""
 
@@ -202,7 +212,8 @@ def figures(tiny: Workload, milliseconds: dict[str, float]) -> Figures:
     timings = {name: Timing((1e-3 * ms,) * 3) for name, ms in milliseconds.items()}
     entries = 2 * 4 * tiny.entries
     timings |= {"copy": Timing((2 * 4e-9 * entries,)), "product": Timing((1e-6,))}
-    return Figures(tiny, "float32", 2, Measured(timings, {}), Measured({}, {}), 4 * entries, 8 * entries)
+    measured = Measured(timings, {})
+    return Figures(tiny, "float32", 2, measured, Measured({}, {}), 4 * entries, 8 * entries, cache_bytes=1)
 
 
 def test_goals_are_ratios_of_medians(tiny) -> None:
@@ -218,6 +229,8 @@ def test_goals_are_ratios_of_medians(tiny) -> None:
     data = plain(figures(tiny, times))
     assert [g["verdict"] for g in data["goals"]] == ["met", "missed", "met", "not measured"]
     assert [g["measured"] for g in data["goals"][:3]] == pytest.approx([1.2, 1.5, 2.5])
+    small = plain(replace(figures(tiny, times), cache_bytes=1 << 30))
+    assert {g["verdict"] for g in small["goals"]} == {"the cache holds it"}
 
 
 def test_a_plot_where_there_is_matplotlib(report, tmp_path) -> None:
