@@ -138,7 +138,7 @@ def _mix(x, weight, *parts):
 
 def test_a_kernel_that_fails_does_not_hide_the_others(kit) -> None:
     (check,) = kit.checks
-    fails = "\ndef _mix(x, weight, *parts):\n    return 1 // 0 if DEVICES else _plain_mix(x, weight, *parts)\n"
+    fails = "\ndef _mix(x, w, *parts):\n    return 1 // 0 if DEVICES else _plain_mix(x, w, *parts)\n"
     broken = replace(check, source=check.source + fails, dtypes=("float32",))
     outcomes = list(check_all([broken, check], CpuClock()))
     assert [o.ok for o in outcomes] == [False] * 3 + [True] * 6
