@@ -37,6 +37,7 @@ SPEC = Path(__file__).with_name("mlp.sym")
 LIBRARY = Path(__file__).parent.parent / "specs"
 WHOLE = (("bert", {}, 3.0), ("llama", {"layers": 32}, 10.0))
 MEASURES = ("derive", "build", "forward", "train", "memory")
+OF_SPECS = ("derive", "build")
 LABELS = {"train": "forward + backward (s)", "memory": "memory (GB)"}
 LOWRANK = MetaNet(name="m", context_rank=16)
 
@@ -134,8 +135,9 @@ def exponents(points: Sequence[Point]) -> Table:
     for sweep in dict.fromkeys(p.sweep for p in points):
         mine = [p for p in points if p.sweep == sweep]
         along = f"{sweep} {mine[0].at} to {mine[-1].at}"
-        found = [exponent(extents(mine), [getattr(p, m) for p in mine]) for m in MEASURES]
-        rows.append((along, *(f"{slope:.2f}" for slope in found)))
+        same = mine[0].weights == mine[-1].weights  # one spec, derived and built as often as there are points
+        slopes = {m: exponent(extents(mine), [getattr(p, m) for p in mine]) for m in MEASURES}
+        rows.append((along, *("" if same and m in OF_SPECS else f"{slopes[m]:.2f}" for m in MEASURES)))
     title = "exponents (width and depth: in the number of weights; channels, batch: in themselves)"
     return Table(title, ("along", *MEASURES), tuple(rows))
 
