@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from itertools import pairwise
+from typing import Literal, cast, get_args
 
 from qecompile import tree
 from qecompile.declarations import Frame
-from qecompile.errors import Collector, Note, fail
+from qecompile.errors import Collector, Note, fail, suggest
 from qecompile.expressions import Scope, integer, text, turns
-from qecompile.spec import Expect, Model
+from qecompile.spec import Expect, Input, Model
 
 Kind = Literal["dim", "diagrams", "invariants", "orbit_dim", "preserves", "maximal", "alpha"]
+Distribution = Literal["normal", "uniform", "ones", "tokens"]
+DISTRIBUTIONS: tuple[str, ...] = get_args(Distribution)
+_USAGE = {
+    "normal": "normal(8, 784)",
+    "uniform": "uniform(8, 784)",
+    "ones": "ones(8, 16)",
+    "tokens": "tokens(8, 16, below = 1000)",
+}
 Relation = Literal["==", "!=", "<", "<=", ">", ">="]
 
 
@@ -91,12 +100,64 @@ def _read_model(statement: tree.ModelStatement, scope: Scope) -> Model:
     if not colon or not all(p.isidentifier() for p in [*module.split("."), *attribute.split(".")]):
         help = 'write it as "package.module:callable"'
         fail("QE082", f'"{target}" does not name a callable', statement.target.span, help=help)
+    inputs = tuple(_read_input(drawn, scope) for drawn in statement.inputs)
+    keywords = [drawn.keyword for drawn in statement.inputs if drawn.keyword]
+    for k, keyword in enumerate(keywords):
+        if keyword.text in (earlier.text for earlier in keywords[:k]):
+            fail("QE085", f"the input `{keyword.text}` is given twice", keyword.span)
+    for drawn, follower in pairwise(statement.inputs):
+        if drawn.keyword and not follower.keyword:
+            help = "inputs without a name come first, as in a call"
+            fail(
+                "QE085",
+                "an input without a name follows one with a name",
+                follower.distribution.span,
+                help=help,
+            )
+    return Model(target=target, inputs=inputs, place=statement.target.span)
+
+
+def _read_input(drawn: tree.DrawnInput, scope: Scope) -> Input:
+    """One input: how it is drawn is known, its sizes are at least 1, and tokens have a bound."""
+    word, named = drawn.distribution, {name.text: value for name, value in drawn.named}
+    if word.text not in DISTRIBUTIONS:
+        known = f"an input is drawn as one of {', '.join(f'`{d}`' for d in DISTRIBUTIONS)}"
+        fail(
+            "QE085",
+            f"`{word.text}` is no way to draw an input",
+            word.span,
+            help=suggest(word.text, DISTRIBUTIONS, known),
+        )
     shape = []
-    for size in statement.shape:
+    for size in drawn.shape:
         shape.append(integer(size, scope, "a number as size"))
         if shape[-1] < 1:
-            fail("QE082", f"the input has a size of {shape[-1]}", size.span, help="a size is at least 1")
-    distribution = statement.distribution
-    if distribution is not None and not shape:
-        fail("QE082", "the input has no sizes", distribution.span, help=f"as in {distribution.text}(8, 784)")
-    return Model(target=target, distribution=distribution.text if distribution else None, shape=tuple(shape))
+            fail("QE085", f"the input has a size of {shape[-1]}", size.span, help="a size is at least 1")
+    if not shape:
+        fail("QE085", "the input has no sizes", word.span, help=f"as in {word.text}(8, 784)")
+    wanted = ["below"] if word.text == "tokens" else []
+    for name, _ in drawn.named:
+        if name.text not in wanted:
+            fail(
+                "QE085",
+                f"`{word.text}` has no option `{name.text}`",
+                name.span,
+                help=f"as in {_USAGE[word.text]}",
+            )
+    if len(named) < len(drawn.named):
+        fail("QE085", "`below` is given twice", drawn.named[-1][0].span)
+    below = None
+    if wanted:
+        if "below" not in named:
+            fail(
+                "QE085", "nothing says how many tokens there are", word.span, help=f"as in {_USAGE['tokens']}"
+            )
+        below = integer(named["below"], scope, "a number of tokens")
+        if below < 1:
+            fail("QE085", f"there are {below} tokens", named["below"].span, help="there is at least 1")
+    return Input(
+        distribution=cast(Distribution, word.text),
+        shape=tuple(shape),
+        below=below,
+        keyword=drawn.keyword.text if drawn.keyword else None,
+    )

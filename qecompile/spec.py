@@ -162,12 +162,25 @@ class Feature(Frozen):
     over: tuple[str, ...]
 
 
+class Input(Frozen):
+    """How one input of a model is drawn.
+
+    `normal` and `uniform` (from 0 to 1) are floating, `ones` too; `tokens` are integers from 0, less
+    than `below`. With a `keyword` it is passed by that name.
+    """
+
+    distribution: Literal["normal", "uniform", "ones", "tokens"]
+    shape: tuple[int, ...]
+    below: int | None = None
+    keyword: str | None = None
+
+
 class Model(Frozen):
-    """A `model` clause: the network whose function the group must preserve, and its input."""
+    """A `model` clause: the network whose function the group must preserve, its inputs, and its place."""
 
     target: str
-    distribution: str | None = None
-    shape: tuple[int, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    place: Span | None = None
 
 
 class Spec(Frozen):

@@ -236,12 +236,20 @@ class _TreeBuilder(Transformer[Token, Any]):
     def feature(self, segment: Any, loops: Any, product: Any, *over: tree.Reference) -> tree.FeatureStatement:
         return tree.FeatureStatement(segment, loops, product, over)
 
-    def distribution(self, name: tree.Word, *shape: Any) -> tuple[tree.Word, tuple[tree.Expression, ...]]:
-        return name, _present(shape)
+    def drawn_size(self, size: tree.Expression) -> tree.Expression:
+        return size
 
-    def model(self, target: tree.Text, distribution: Any) -> tree.ModelStatement:
-        name, shape = distribution or (None, ())
-        return tree.ModelStatement(target, name, shape, target.span)
+    def drawn_bound(self, name: tree.Word, value: tree.Expression) -> tuple[tree.Word, tree.Expression]:
+        return name, value
+
+    def drawn(self, keyword: tree.Word | None, distribution: tree.Word, *sizes: Any) -> tree.DrawnInput:
+        named = tuple(s for s in _present(sizes) if isinstance(s, tuple))
+        return tree.DrawnInput(
+            keyword, distribution, tuple(s for s in _present(sizes) if not isinstance(s, tuple)), named
+        )
+
+    def model(self, target: tree.Text, *inputs: Any) -> tree.ModelStatement:
+        return tree.ModelStatement(target, _present(inputs), target.span)
 
     def arguments(self, *arguments: Any) -> tuple[Any, ...]:
         return _present(arguments)

@@ -243,12 +243,21 @@ class FeatureStatement:
 
 
 @dataclass(frozen=True, slots=True)
+class DrawnInput:
+    """One input of a model: `normal(8, 784)`, or `ids = tokens(8, 16, below = vocab)`."""
+
+    keyword: Word | None
+    distribution: Word
+    shape: tuple[Expression, ...]
+    named: tuple[tuple[Word, Expression], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelStatement:
     """`model "package.module:callable" with input normal(8, 784)`."""
 
     target: Text
-    distribution: Word | None
-    shape: tuple[Expression, ...]
+    inputs: tuple[DrawnInput, ...]
     span: Span
 
 

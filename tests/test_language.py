@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qecompile.errors import SymError
 from qecompile.resolve import load, parse, parse_arguments
-from qecompile.spec import Alpha, Axis, Entry, Feature, MetaNet, Mix, Model, Spec
+from qecompile.spec import Alpha, Axis, Entry, Feature, Input, MetaNet, Mix, Spec
 
 SPECS = Path(__file__).parent.parent / "specs"
 
@@ -404,7 +404,43 @@ def test_expect_statements() -> None:
         ("maximal", "maximal model", None),
         ("alpha", "alpha live", "live"),
     ]
-    assert spec.model == Model(target="package.module:callable", distribution="normal", shape=(8, 784))
+    assert spec.model is not None
+    assert spec.model.target == "package.module:callable"
+    assert spec.model.inputs == (Input(distribution="normal", shape=(8, 784)),)
+
+
+def test_inputs_of_a_model() -> None:
+    spec = body("""
+      let vocab = 10
+      space a = 2 : permute  param p : a
+      model "m:f" with input uniform(2, 3), ids = tokens(4, 5, below = vocab), mask = ones(4, 5)
+    """)
+    assert spec.model is not None
+    assert [(i.keyword, i.distribution, i.shape, i.below) for i in spec.model.inputs] == [
+        (None, "uniform", (2, 3), None),
+        ("ids", "tokens", (4, 5), 10),
+        ("mask", "ones", (4, 5), None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ("gauss(3)", "`gauss` is no way to draw an input"),
+        ("normal()", "the input has no sizes"),
+        ("normal(3, 0)", "the input has a size of 0"),
+        ("tokens(3)", "nothing says how many tokens there are"),
+        ("tokens(3, below = 0)", "there are 0 tokens"),
+        ("tokens(3, below = 2, below = 3)", "`below` is given twice"),
+        ("normal(3, below = 2)", "`normal` has no option `below`"),
+        ("x = normal(3), normal(3)", "an input without a name follows one with a name"),
+        ("x = normal(3), x = normal(3)", "the input `x` is given twice"),
+    ],
+)
+def test_inputs_that_cannot_be_drawn(inputs: str, message: str) -> None:
+    with pytest.raises(SymError) as caught:
+        body(f'space a = 2 : permute  param p : a  model "m:f" with input {inputs}')
+    assert [(d.code, d.message) for d in caught.value.diagnostics] == [("QE085", message)]
 
 
 def test_metanet_defaults() -> None:

@@ -50,7 +50,7 @@ _INSIDE = {
     "space": ("for",),
     "feature": ("for", "over"),
     "include": ("for", "as", "with"),
-    "model": ("with input",),
+    "model": ("with input", "normal", "uniform", "ones", "tokens"),
     "use": (),
     "let": (),
     "spec": (),
