@@ -1,7 +1,7 @@
 """Test the `expect` statements of a spec.
 
-Takes a checked spec and its basis, gives one `Result` per statement. Statements about the user's own
-network are not answered here: they come back as not checked.
+Takes a checked spec and its basis, gives one `Result` per statement. Statements about the user's own network
+import and run it, with torch; the others do without.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ RELATIONS: dict[str, Callable[[int, int], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one `expect`: `ok` and `actual` are None if it was not checked.
+    """What became of one `expect`; `ok` is None if nothing was decided.
 
-    `actual` is a number, or `live` or `dead`.
+    `actual` is a number, or `live` or `dead`, or figures about the network; `detail` explains these.
     """
 
     expect: Expect
     ok: bool | None
     actual: int | str | None
+    detail: str | None = None
 
 
 def check_expects(spec: Spec, basis: Basis) -> tuple[Result, ...]:
@@ -45,6 +46,8 @@ def check_expects(spec: Spec, basis: Basis) -> tuple[Result, ...]:
 
 def _check(expect: Expect, spec: Spec, basis: Basis) -> Result:
     try:
+        if expect.kind in ("preserves", "maximal"):
+            return _judge_model(expect, spec)
         actual = _measure(expect, spec, basis)
     except SymError as mistake:
         raise SymError([_placed(d, expect, spec) for d in mistake.diagnostics]) from mistake
@@ -58,6 +61,21 @@ def _check(expect: Expect, spec: Spec, basis: Basis) -> Result:
     return Result(expect, RELATIONS[expect.relation](actual, expect.value), actual)
 
 
+def _judge_model(expect: Expect, spec: Spec) -> Result:
+    """What is found of the network that the spec names."""
+    from qecompile.model.audit import check_maximal  # with torch, which other expectations do without
+    from qecompile.model.network import Network
+    from qecompile.model.preserve import check_preserved
+
+    if expect.kind == "preserves":
+        found = check_preserved(Network(spec))
+        actual = f"error {found.max_error:.1e}"
+        return Result(expect, found.ok, actual, "; ".join(map(str, found.failures)) or None)
+    kernel = check_maximal(Network(spec))
+    detail = "; ".join([*(d.text for d in kernel.directions), kernel.detail])
+    return Result(expect, kernel.ok, f"kernel {kernel.kernel_dim}, orbit {kernel.orbit_dim}", detail)
+
+
 def _placed(found: Diagnostic, expect: Expect, spec: Spec) -> Diagnostic:
     """The same diagnostic, at the `expect` that led to it if it has no place of its own."""
     span = Span(Source(spec.path, spec.text), expect.line, expect.column, len(expect.text))
@@ -67,7 +85,7 @@ def _placed(found: Diagnostic, expect: Expect, spec: Spec) -> Diagnostic:
 def _measure(expect: Expect, spec: Spec, basis: Basis) -> int | str | None:
     """What the statement is about: a number, or what the alpha-maps of the spec's networks are.
 
-    None for the kinds that are not answered here. Alpha is live if that of some network is.
+    Alpha is live if that of some network is.
     """
     match expect:
         case Expect(kind="dim", source=str(source), target=str(target)):

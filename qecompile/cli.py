@@ -24,6 +24,7 @@ import typer
 
 from qecompile import __version__, pipeline, resolve
 from qecompile.alpha_report import AlphaReport
+from qecompile.audit_report import AuditReport
 from qecompile.bench_report import BenchReport
 from qecompile.checkpoint_report import ActReport, MatchReport
 from qecompile.checkpoints.contents import check_form, read_entries
@@ -48,9 +49,8 @@ if TYPE_CHECKING:
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 OUR_FAULT, UNWRITABLE, INTERRUPTED, NO_READER = 70, 74, 130, 141
 
-BUILT = "`check`, `derive`, `alpha`, `build`, `prove`, `bench`, `fmt` and `act`"
+BUILT = "`check`, `derive`, `alpha`, `build`, `prove`, `audit`, `bench`, `fmt` and `act`"
 LATER = {
-    "audit": "compare the group with the network's real symmetry",
     "infer": "write a spec from a torch module",
     "explain": "draw the spec as an HTML page",
 }
@@ -237,6 +237,25 @@ def _save_proof(proof: Proof, certificate: Path) -> None:
     except OSError as failure:
         reason = (failure.strerror or str(failure)).lower()
         raise SymError([Diagnostic("QE951", f"cannot write `{certificate}`: {reason}")]) from failure
+
+
+@app.command()
+def audit(
+    file: File,
+    define: Defines = None,
+    spec: SpecName = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", metavar="CHECKPOINT", help="start from these weights of the network"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 3, help="the seed of all random numbers")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Compare the group with the symmetry of the `model` in FILE, which imports and runs it."""
+    loaded = _load(file, define, spec)
+    _show(report := AuditReport(loaded, pipeline.audit(loaded, checkpoint, seed=seed)), as_json)
+    if not report.ok:
+        raise typer.Exit(FAILED)
 
 
 @app.command()

@@ -3,6 +3,7 @@
     text --load, parse--> Spec --derive--> Basis --generate--> Python source --build--> module
                                              +---check--> one result per `expect`
     Spec, Basis, Python source, modules --prove--> Proof
+    Spec, the user's own network --audit--> Audit
 
 Each function below is one stage and leaves the work to the module that owns it. No stage before `build`
 needs torch.
@@ -35,6 +36,7 @@ from qecompile.schedule.passes import schedule_layer
 from qecompile.spec import Spec
 
 if TYPE_CHECKING:
+    from qecompile.model.audit import Audit
     from qecompile.verify.prove import Proof
 
 MOST_WEIGHTS = 10**12
@@ -192,6 +194,24 @@ def build(spec: Spec, metanet: str | None = None, *, kernels: bool = True) -> Mo
         SymError: see `generate`.
     """
     return import_source(generate(spec, metanet, kernels=kernels), name=spec.name)
+
+
+def audit(spec: Spec, checkpoint: str | os.PathLike[str] | None = None, *, seed: int = 0) -> Audit:
+    """Compare the declared group with the symmetry of the network that the spec names; runs that network.
+
+    Args:
+        spec: a spec with a `model` statement.
+        checkpoint: weights to start from, instead of those that the network is made with.
+        seed: of all random numbers.
+
+    Raises:
+        SymError: the network cannot be run, or the checkpoint does not fit the spec.
+    """
+    from qecompile.checkpoints.reading import read_checkpoint  # with torch, as what follows
+    from qecompile.model.audit import audit_spec
+
+    weights = None if checkpoint is None else read_checkpoint(spec, checkpoint, spec.params)
+    return audit_spec(spec, weights, seed)
 
 
 def prove(

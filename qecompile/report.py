@@ -49,7 +49,7 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """Whether no `expect` failed, and the checkpoint fits; what was not checked did not fail."""
+        """Whether no `expect` failed, and the checkpoint fits; what was not decided did not fail."""
         fits = self.checkpoint is None or self.checkpoint.ok
         return fits and all(result.ok is not False for result in self.results)
 
@@ -68,7 +68,7 @@ class CheckReport:
                     for f in factors(self.spec)
                 ],
             },
-            "expect": [{"text": r.expect.text, "ok": r.ok, "actual": r.actual} for r in self.results],
+            "expect": [_expect_json(r) for r in self.results],
             **({} if self.checkpoint is None else {"checkpoint": match_json(self.checkpoint)}),
             "ok": self.ok,
         }
@@ -96,6 +96,9 @@ class CheckReport:
                 tuple(_expect_row(r) for r in self.results),
                 STYLES,
             )
+        for result in self.results:
+            if result.detail and not result.ok:
+                yield f"{result.expect.text}: {result.detail}"
         yield self._count
         if self.checkpoint is not None:
             yield from match_blocks(self.checkpoint)
@@ -108,7 +111,7 @@ class CheckReport:
         failed = sum(r.ok is False for r in self.results)
         waiting = len(self.results) - passed - failed
         text = f"{passed} passed, {failed} failed"
-        return f"{text}, {waiting} not checked (this version cannot)" if waiting else text
+        return f"{text}, {waiting} not decided" if waiting else text
 
 
 @dataclass(frozen=True)
@@ -273,6 +276,11 @@ def axis_text(axis: Axis, space: Space) -> str:
         case _:
             pairs = zip(space.characters, axis.charges, strict=True)
             return f"{space.name}^{{{', '.join(f'{c.name}: {charge}' for c, charge in pairs)}}}"
+
+
+def _expect_json(result: Result) -> dict[str, object]:
+    detail = {} if result.detail is None else {"detail": result.detail}
+    return {"text": result.expect.text, "ok": result.ok, "actual": result.actual, **detail}
 
 
 def _expect_row(result: Result) -> tuple[str, ...]:

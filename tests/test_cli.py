@@ -81,15 +81,11 @@ class TestCheck:
         assert outcome.json["ok"] is False
 
     @pytest.mark.parametrize("asked", ["preserves model", "maximal model"])
-    def test_what_this_version_cannot_check_is_neither_passed_nor_failed(self, qecompile, tmp_path, asked):
-        text = f'spec s {{ space h = 4 : permute param b : h model "m:f" expect {asked} }}'
-        path = write(tmp_path, text)
-        assert qecompile("check", path, "--json").json["expect"] == [
-            {"text": asked, "ok": None, "actual": None}
-        ]
-        outcome = qecompile("check", path)
-        assert outcome.code == 0
-        assert "0 passed, 0 failed, 1 not checked" in outcome.out
+    def test_a_model_that_is_not_there_is_bad_input(self, qecompile, tmp_path, asked):
+        text = f'spec s {{ space h = 4 : permute param b : h model "no_such_module:f" expect {asked} }}'
+        outcome = qecompile("check", write(tmp_path, text), "--json")
+        assert outcome.code == 2
+        assert outcome.json["diagnostics"][0]["code"] == "QE300"
 
     @pytest.mark.parametrize(
         ("asked", "actual"),

@@ -74,8 +74,6 @@ STAGES = {
     "liveness": Stage(
         "scalings liveness judgement", below="errors spec activations orbit alpha plan codegen"
     ),
-    "checks": Stage("checks", below="errors spec orbit basis liveness"),
-    "loading": Stage("loading", below=""),
     # two sets of weights -> the element between them
     "alignment": Stage(
         "alignment alignment.balance alignment.compact alignment.fingerprints alignment.align augment",
@@ -89,6 +87,15 @@ STAGES = {
         "checkpoints.elements checkpoints.acting checkpoints.aligning",
         below="errors spec groups alignment",
     ),
+    # Spec, the user's own network -> what the group does to it
+    "model": Stage(
+        "model model.finding model.running model.network model.moves model.points model.blame "
+        "model.preserve model.candidates model.tangent model.kernel model.unseen model.rows "
+        "model.directions model.maximality model.estimate model.audit",
+        below="errors spec orbit groups checkpoints",
+    ),
+    "checks": Stage("checks", below="errors spec orbit basis liveness model"),
+    "loading": Stage("loading", below=""),
     # Spec -> what a proof says about its basis
     "obligations": Stage(
         "verify.modular verify.generators verify.nullity verify.pairs verify.tensors verify.diagrams "
@@ -115,7 +122,8 @@ STAGES = {
     ),
     # all of a proof; what the compiler hands to it
     "proofs": Stage(
-        "verify.imported verify.sameness verify.typed verify.prove", below="spec basis obligations verify"
+        "verify.imported verify.sameness verify.typed verify.prove",
+        below="errors spec basis model obligations verify",
     ),
     "proving": Stage(
         "proving",
@@ -124,14 +132,15 @@ STAGES = {
     # on top
     "pipeline": Stage(
         "pipeline",
-        below="errors spec values resolve basis liveness checks schedule codegen loading proofs proving",
+        below="errors spec values resolve basis liveness checkpoints model checks schedule codegen loading "
+        "proofs proving",
     ),
     "public": Stage("__init__", below="errors groups alignment checkpoints pipeline"),
     "commands": Stage(
         "tables console plan_report bench_report benchmark checkpoint_report report alpha_report "
-        "prove_report format_report cli __main__",
+        "prove_report audit_report format_report cli __main__",
         below="errors spec resolve format orbit basis liveness checks schedule loading checkpoints pipeline "
-        "public proofs proving",
+        "public model proofs proving",
     ),
     # beside the command: for pytest
     "testing": Stage(
@@ -163,6 +172,22 @@ USES_TORCH = {
     "group_elements",
     "group_action",
     "groups",
+    "model.finding",
+    "model.running",
+    "model.network",
+    "model.moves",
+    "model.points",
+    "model.blame",
+    "model.preserve",
+    "model.candidates",
+    "model.tangent",
+    "model.kernel",
+    "model.unseen",
+    "model.rows",
+    "model.directions",
+    "model.maximality",
+    "model.estimate",
+    "model.audit",
     "verify.graph",
     "verify.facts",
     "verify.arguments",

@@ -7,6 +7,7 @@ a `Proof`. What concerns the spec alone is shown once and kept: a `Prover` prove
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -18,6 +19,9 @@ from typing import Any
 import torch
 
 from qecompile.basis import Basis, total_affine, total_dim
+from qecompile.errors import SymError
+from qecompile.model.network import Network
+from qecompile.model.preserve import check_preserved
 from qecompile.provenance import split_kernels
 from qecompile.spec import MetaNet, Spec
 from qecompile.verify.basis_proof import BasisProof, prove_basis
@@ -37,6 +41,9 @@ from qecompile.verify.sameness import Comparison, DifferenceError
 from qecompile.verify.translate import MismatchError, match_layer
 from qecompile.verify.translation import translate
 from qecompile.verify.typed import prove_types, types_hold
+
+MOST_ENTRIES = 2**24
+"""Weights of a network that is run for obligation (e)."""
 
 
 @dataclass(frozen=True)
@@ -247,8 +254,26 @@ class Prover:
 
     def _model(self) -> Iterator[Obligation]:
         if self.spec.model is not None:
-            why = f"(e) whether the group preserves `{self.spec.model.target}` is for `audit` to find out"
-            yield open_question("model", why)
+            yield self._preserved
+
+    @cached_property
+    def _preserved(self) -> Obligation:
+        """Obligation (e): the group leaves the function of the user's own network alone."""
+        target = self.spec.model.target if self.spec.model else ""
+        open_ = f"(e) whether the group preserves `{target}` was not decided: "
+        entries = sum(math.prod(p.shape) for p in self.spec.parameters)
+        if entries > MOST_ENTRIES:
+            return open_question(
+                "model", f"{open_}{entries} weights are too many here; prove smaller sizes (-D)"
+            )
+        try:
+            found = check_preserved(Network(self.spec))
+        except SymError as mistake:
+            return open_question("model", open_ + mistake.diagnostics[0].message)
+        if not found.ok:
+            return fails("model", f"(e) {'; '.join(map(str, found.failures))}")
+        figures = {"error": found.max_error, "tolerance": found.tolerance}
+        return holds("model", elements=found.elements, thetas=found.thetas, words=found.words, **figures)
 
     def _proof(self, obligations: tuple[Obligation, ...], emitted: Emitted | None = None) -> Proof:
         return Proof(self.spec, obligations, emitted, self._used)

@@ -1,0 +1,1 @@
+"""The user's own network: running it, whether the group preserves it, and what else would."""
