@@ -60,6 +60,38 @@ def test_without_a_gpu_nothing_is_reported(monkeypatch, capsys, tmp_path) -> Non
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture
+def as_if(monkeypatch) -> None:
+    """As if this processor were a GPU."""
+    monkeypatch.setattr(gpu, "why_no_gpu", lambda: None)
+    monkeypatch.setattr(gpu, "CudaClock", CpuClock)
+
+
+def test_the_command_keeps_its_figures(as_if, kit, tmp_path) -> None:
+    write_kit(replace(kit, checks=()), tmp_path / "kit.json")
+    words = ["--kit", str(tmp_path / "kit.json"), "--json", str(tmp_path / "out.json"), "--rounds", "2"]
+    assert gpu.main([*words, "--quick"]) == 0
+    kept = json.loads((tmp_path / "out.json").read_text())
+    assert [(data["workload"], data["dtype"]) for data in kept["workloads"]] == [
+        ("40-50-30", "float32"),
+        ("40-50-30", "bfloat16"),
+    ]
+
+
+def test_the_exit_code_tells_of_kernels_that_fail(as_if, kit, tmp_path) -> None:
+    (timed,) = kit.workloads
+    fails = replace(timed, source=timed.source + "\ndef _advanced(layer, x):\n    raise RuntimeError('no')\n")
+    write_kit(Kit((), (fails,)), tmp_path / "kit.json")
+    assert gpu.main(["--kit", str(tmp_path / "kit.json"), "--quick"]) == 1
+
+
+def test_a_kit_is_written_without_a_gpu(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert gpu.main(["--quick", "--write-kit", str(tmp_path / "kit.json")]) == 0
+    assert [w.name for w in read_kit(tmp_path / "kit.json").workloads] == ["784-128-128-10"]
+    assert gpu.main(["--kit", str(tmp_path / "kit.json")]) == 2
+
+
 def test_everything_is_checked_then_timed(report) -> None:
     assert report["correct"]
     assert [(c["what"], c["dtype"]) for c in report["checks"]] == [
