@@ -49,6 +49,26 @@ def test_every_operator_finds_a_place():
     assert idle == []
 
 
+UNSEEN = {
+    "swap einsum letters": """
+        space b = 4 : permute * scale  space a = 2 : scale  space c = 3 : rotate * dilate
+        param P : [b^0]  param Q : [a*, c*]  param R : []""",
+    "wrong mask": """
+        space a = 4 : fixed { space x = 2 : fixed { space v = 1 : orthogonal } }  space b = 2 : permute
+        param P : [b]  param Q : [a, x, v*, a*]  param R : [a, x*, v, b*, b*]  param S : [b, a, x, v*]""",
+}
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_unseen_specs_are_mutated_too(name: str, tmp_path) -> None:
+    """Also where a mutant gives tensors of another shape, or a mask is written with its rows repeated."""
+    path = tmp_path / "it.sym"
+    path.write_text(f"spec it {{ {UNSEEN[name]}  metanet m {{ channels 1, 2, 2 }} }}")
+    operator = next(o for o in OPERATORS if o.name == name)
+    mutants = [mutant for mutant, _ in draw(Variant("it", path, {}), operator, 2)]
+    assert any(mutant.status == "counted" for mutant in mutants)
+
+
 def test_a_mutant_differs_in_one_statement(variant):
     module, _ = original(variant)
     for operator in OPERATORS:

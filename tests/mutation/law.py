@@ -40,11 +40,19 @@ def broken_parts(variant: Variant, text: str, names: tuple[str, ...]) -> tuple[s
                 y, moved = _orbit(variant, y), _orbit(variant, moved)
             expected = y
             if isinstance(y, dict):
+                if not _fits(y, part.shapes):
+                    broken.append(part.name)
+                    continue
                 has_channels = all(t.dim() == len(part.shapes[k]) + 2 for k, t in y.items())
                 expected = _move(group, elements, y, has_channels)
         if not _close(moved, expected):
             broken.append(part.name)
     return tuple(broken)
+
+
+def _fits(y: dict[str, Tensor], shapes: Any) -> bool:
+    """Whether outputs have the shapes of their parameters; no element of the group acts on others."""
+    return all(tuple(t.shape[1 : 1 + len(shapes[name])]) == tuple(shapes[name]) for name, t in y.items())
 
 
 def _orbit(variant: Variant, y: Any) -> Any:

@@ -87,7 +87,7 @@ def wrong_mask(m: Module) -> Iterator[Change]:
     """A type's mask lets another pair of a row and a column through."""
     for node in ast.walk(m.tree):
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "").startswith("ALLOWED"):
-            for row in [n for n in ast.walk(node.value) if isinstance(n, ast.Constant)]:
+            for row in [n for n in ast.walk(node.value) if isinstance(getattr(n, "value", None), str)]:
                 marks = row.value
                 for i in range(len(marks) - 1):
                     swapped = marks[:i] + marks[i + 1] + marks[i] + marks[i + 2 :]
