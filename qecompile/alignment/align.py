@@ -97,7 +97,7 @@ def _ascend(
     Signs and rotations come first, as permutations chosen while they are wrong would be chosen by chance.
     """
     here = Group(spec).act(start, b)
-    found = (start, here, _inner(a, here), 0)
+    found: tuple[Element, Weights, float, int] = (start, here, _inner(a, here), 0)
     for permuted in (False, True):
         found = _climb(spec, a, found, generator, permuted=permuted)
     element, _, value, rounds = found
