@@ -50,7 +50,7 @@ def _at(part: Tensor, here: tuple[slice, slice]) -> Tensor:
 MIX = '''
 def _mix(x: Tensor, weight: Tensor, *parts: Tensor) -> Tensor:
     """`x @ weight` plus all parts, which are broadcast."""
-    if _by_blocks(x, weight, *parts):
+    if parts and _by_blocks(x, weight, *parts):
         return _Mix.apply(x, weight, *parts)
     return _plain_mix(x, weight, *parts)
 
@@ -126,6 +126,15 @@ class _Mix(torch.autograd.Function):
     @staticmethod
     def vmap(info, in_dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[Tensor, int]:
         return torch.vmap(_plain_mix, in_dims)(*inputs), 0
+
+
+torch.fx.wrap("_mix")
+'''
+
+PRODUCT = '''
+def _mix(x: Tensor, weight: Tensor) -> Tensor:
+    """`x @ weight`, for large `x`."""
+    return x @ weight
 
 
 torch.fx.wrap("_mix")

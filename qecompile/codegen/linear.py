@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qecompile.codegen.blocks import BLOCKS, BY_BLOCKS, MIX
+from qecompile.codegen.blocks import BLOCKS, BY_BLOCKS, MIX, PRODUCT
 from qecompile.codegen.expand import write_expand
 from qecompile.codegen.initialise import repeated, write_reset
 from qecompile.codegen.reduce import epsilon_names, labels, reduce_constants
@@ -17,9 +17,11 @@ from qecompile.schedule.passes import schedule_layer
 def write_linear(w: Writer, plan: Plan, variables: Variables) -> None:
     """The class, its initialisation and its forward."""
     ops = schedule_layer(plan, variables.spec, labels(plan, variables)).expand
-    if any(isinstance(op, Sum) and op.product for op in ops):
+    if any(isinstance(op, Sum) and op.product and op.parts for op in ops):
         for helper in (BY_BLOCKS, BLOCKS, MIX):
             w.helper(helper)
+    elif any((isinstance(op, Sum) and op.product) or (isinstance(op, Mix) and op.streams) for op in ops):
+        w.helper(PRODUCT)
     for t in plan.types:
         _write_mask(w, t)
     w.line()
@@ -188,7 +190,7 @@ def _write_mix(w: Writer, op: Mix, plan: Plan, variables: Variables) -> None:
         source = next(iter(variables.spec.params))
         w.line(f'{op.out.name} = x["{source}"].new_zeros(x["{source}"].shape[0], {_product(t.width, "n")})')
     else:
-        w.commented(f"{op.out.name} = {_matmul(t, plan)}", comment)
+        w.commented(f"{op.out.name} = {_matmul(op, plan)}", comment)
     if op.bias:
         w.line("if self.bias is not None:")
         with w.indent():
@@ -199,7 +201,10 @@ def _matrix(t: PlanType, plan: Plan) -> str:
     return f"self.{'left' if plan.is_factorised(t) else 'weight'}_{t.name}"
 
 
-def _matmul(t: PlanType, plan: Plan) -> str:
+def _matmul(op: Mix, plan: Plan) -> str:
+    t = op.type
+    if op.streams:
+        return f"_mix(x_{t.name}, {_matrix(t, plan)})"
     if plan.is_factorised(t):
         return f"x_{t.name} @ self.left_{t.name} @ self.right_{t.name}"
     weight = _matrix(t, plan)

@@ -44,7 +44,7 @@ def _means(x, *dims: int) -> tuple[Tensor, ...]:
     return tuple(map(x.mean, dims)) if type(x) is _Read else _means_of_tensor(x, *dims)
 def _mix(x: Tensor, weight: Tensor, *parts: Tensor) -> Tensor:
     if _launches(x, weight, *parts) and _form(x, parts) and _register():
-        return torch.ops.LIBRARY.mix(x, weight, parts)
+        return torch.ops.LIBRARY.mix(x, weight, parts) if parts else _multiplied(x, weight)
     return _mix_by_torch(x, weight, *parts)
 def _mix(x, weight: Tensor, *parts: Tensor):
     return _Sum(x.product, parts) if type(x) is _Read else _mix_tensors(x, weight, *parts)
@@ -77,6 +77,8 @@ if TYPE_CHECKING:
 DEVICES = ("cuda",)
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 MOST_ROWS = (1 << 31) - (1 << 16)
+PRODUCT: _Form | None = None
+PRODUCT: _Form | None = _Form((), (), _mix_rows, _mix_rows_backward)
 TRITON = importlib.util.find_spec("triton") is not None
 REGISTER: list[Callable[[], None]] = []
 REGISTERING = threading.Lock()
@@ -86,7 +88,8 @@ REGISTER.append(_register_mix)
 REGISTER.append(_register_advance)
 _means_by_torch = _means
 _mix_by_torch = _mix
-_check_all, _mix_tensors, _means_of_tensor = _check, _mix, _means
+_check_all, _mix_tensors = _check, _mix
+_means_of_tensor = _means
 _forward_by_torch = MetaNet.forward
 MetaNet.forward = _forward
 """

@@ -122,7 +122,8 @@ class Gather:
 class Mix:
     """`source` times the matrix of a type; the invariant type has no source if nothing is invariant.
 
-    `bias` says that the bias is added; `rank` that the matrix is a product through so many features.
+    `bias` says that the bias is added; `rank` that the matrix is a product through so many features;
+    `streams` that it is one product for every entry of something large, to be taken at the speed of memory.
     """
 
     out: Value
@@ -130,6 +131,7 @@ class Mix:
     type: PlanType
     bias: bool
     rank: int | None
+    streams: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from qecompile.schedule.rewrite import (
     multiply_onto_sums,
     name_values,
     stream_large_means,
+    stream_large_products,
     take_means_of_means,
 )
 from qecompile.spec import Spec
@@ -79,6 +80,7 @@ OPTIMISE = (
     Pass("fold-small-parts", fold_small_parts),
     Pass("accumulate-in-place", accumulate_in_place, stored_sum),
     Pass("multiply-onto-sums", multiply_onto_sums),
+    Pass("stream-large-products", stream_large_products),
     Pass("stream-large-means", stream_large_means),
     Pass("join-streams", join_streams, second_stream),
 )

@@ -167,7 +167,8 @@ def multiply_onto_sums(s: Schedule) -> Schedule:
 
     y_a_b = mix x_a_b; W = y_a_b + row{a} + col{b}   becomes   W = x_a_b @ weight + row{a} + col{b}:
     the product is never stored by itself, and the small parts are written while a tile is in cache. Done
-    where every reader of the type's output is such a sum, of a large target.
+    where every reader of the type's output is such a sum, of a large target; a target that has no other
+    parts is the product.
     """
     mixes = {op.out.name: op for op in s.expand if isinstance(op, Mix)}
     readers: dict[str, list[Sum | None]] = {name: [] for name in mixes}
@@ -197,8 +198,8 @@ def _reads(op: ExpandOp, mixes: Mapping[str, Mix]) -> list[tuple[str, bool]]:
             return [(piece.source, False)] if piece.source in mixes else []
         case Sum(parts=parts, diagonals=diagonals):
             found = [(d.slice.source, False) for d in diagonals]
-            outer = [p for p in parts if _is_full(op, p) and not p.inner]
-            alone = len(outer) == 1 and len(parts) > 1
+            outer = [p for p in parts if _is_full(op, p) and not p.inner and p.slice.source in mixes]
+            alone = len(outer) == 1
             for part in parts:
                 found += [(p.slice.source, alone and p is outer[0]) for p in walk(part)]
             return [(name, fits) for name, fits in found if name in mixes]
@@ -224,6 +225,19 @@ def _with_product(op: Sum, fused: set[str], mixes: Mapping[str, Mix]) -> Sum:
     order = tuple(sorted(range(len(groups)), key=lambda k: groups[k]))
     product = Product(mix.source or "", order, mix.type)
     return replace(op, parts=tuple(p for p in op.parts if p is not full), product=product)
+
+
+def stream_large_products(s: Schedule) -> Schedule:
+    """Multiply at the speed of memory where a large value meets one matrix and is stored by itself."""
+    return replace(
+        s,
+        expand=tuple(
+            replace(op, streams=True)
+            if isinstance(op, Mix) and _is_dense(op) and op.out.entries >= WORTH_BLOCKS
+            else op
+            for op in s.expand
+        ),
+    )
 
 
 def stream_large_means(s: Schedule) -> Schedule:

@@ -71,9 +71,10 @@ def show_operation(op: Op) -> str:
             return f"mean {s} over dim {dims}{how}"
         case Gather(rows=rows):
             return f"gather {' | '.join(_row(r) for r in rows)}"
-        case Mix(source=s, type=t, bias=bias, rank=rank):
+        case Mix(source=s, type=t, bias=bias, rank=rank, streams=streams):
             matrix = f"weight_{t.name}" if rank is None else f"left_{t.name} @ right_{t.name}"
-            return " + ".join(filter(None, [s and f"{s} @ {matrix}", "bias" if bias else ""])) or "0"
+            stream = " in one stream" if streams else ""
+            return " + ".join(filter(None, [s and f"{s} @ {matrix}{stream}", "bias" if bias else ""])) or "0"
         case Decode(slice=piece, dim=k):
             return f"decode {_slice(piece)} over {piece.dims[k].space}"
         case Insert(slice=piece, epsilon=e):

@@ -197,7 +197,7 @@ def reduce_features(x: dict[str, Tensor]) -> tuple[Tensor, ...]:
 
 def _mix(x: Tensor, weight: Tensor, *parts: Tensor) -> Tensor:
     """`x @ weight` plus all parts, which are broadcast."""
-    if _by_blocks(x, weight, *parts):
+    if parts and _by_blocks(x, weight, *parts):
         return _Mix.apply(x, weight, *parts)
     return _plain_mix(x, weight, *parts)
 
@@ -609,7 +609,7 @@ def _mean_gradient(ctx, dy: Tensor) -> tuple[Tensor, None]:
 
 
 def _register_mean() -> None:
-    mean = torch.library.triton_op("qecompile_521df8fb5403::mean", _mean_op, mutates_args=())
+    mean = torch.library.triton_op("qecompile_367fc8cda2df::mean", _mean_op, mutates_args=())
     mean.register_autograd(_mean_gradient, setup_context=_save_mean)
 
 
@@ -620,7 +620,7 @@ _means_by_torch = _means
 def _means(x: Tensor, *dims: int) -> tuple[Tensor, ...]:  # noqa: F811
     """Means over one axis each."""
     if _launches(x) and _register():
-        return tuple(torch.ops.qecompile_521df8fb5403.mean(x, dim) for dim in dims)
+        return tuple(torch.ops.qecompile_367fc8cda2df.mean(x, dim) for dim in dims)
     return _means_by_torch(x, *dims)
 
 
@@ -734,7 +734,9 @@ class _Form(NamedTuple):
 
 
 def _form(x: Tensor, parts: Sequence[Tensor]) -> _Form | None:
-    """The form of a sum, by its shapes."""
+    """The form of a sum, by its shapes; a product alone is one of rows, wherever they lie."""
+    if not parts:
+        return PRODUCT._replace(axes=(tuple(range(x.dim() - 1)),)) if PRODUCT else None
     return FORMS.get(tuple(tuple(t.shape[1:-1]) for t in (x, *parts)))
 
 
@@ -912,15 +914,15 @@ def _mix_gradient(ctx, dy: Tensor):
         dparts = [dy.sum_to_size(part.shape) for part in parts]
     else:
         needs = need_x, need_w, any(need_parts)
-        dx, dweight, *dparts = torch.ops.qecompile_521df8fb5403.mix_backward(x, weight, parts, dy, *needs)
+        dx, dweight, *dparts = torch.ops.qecompile_367fc8cda2df.mix_backward(x, weight, parts, dy, *needs)
     dparts = [d if need else None for d, need in zip(dparts, need_parts, strict=True)]
     return dx if need_x else None, dweight if need_w else None, dparts
 
 
 def _register_mix() -> None:
-    mix = torch.library.triton_op("qecompile_521df8fb5403::mix", _mix_op, mutates_args=())
+    mix = torch.library.triton_op("qecompile_367fc8cda2df::mix", _mix_op, mutates_args=())
     mix.register_autograd(_mix_gradient, setup_context=_save_mix)
-    torch.library.triton_op("qecompile_521df8fb5403::mix_backward", _mix_backward_op, mutates_args=())
+    torch.library.triton_op("qecompile_367fc8cda2df::mix_backward", _mix_backward_op, mutates_args=())
 
 
 REGISTER.append(_register_mix)
@@ -930,10 +932,21 @@ _mix_by_torch = _mix
 def _mix(x: Tensor, weight: Tensor, *parts: Tensor) -> Tensor:  # noqa: F811
     """`x @ weight` plus all parts, which are broadcast."""
     if _launches(x, weight, *parts) and _form(x, parts) and _register():
-        return torch.ops.qecompile_521df8fb5403.mix(x, weight, parts)
+        return torch.ops.qecompile_367fc8cda2df.mix(x, weight, parts) if parts else _multiplied(x, weight)
     return _mix_by_torch(x, weight, *parts)
 
 
+def _multiplied(x: Tensor, weight: Tensor) -> Tensor:
+    """`x @ weight`, row by row as they lie in memory; products of many channels are for torch."""
+    if max(weight.shape) > 64:
+        return _mix_by_torch(x, weight)
+    order = sorted(range(x.dim() - 1), key=lambda k: -x.stride(k))
+    back = [order.index(k) for k in range(len(order))]
+    y = torch.ops.qecompile_367fc8cda2df.mix(x.permute(*order, -1), weight, [])
+    return y.permute(*back, -1)
+
+
+PRODUCT: _Form | None = None
 # By the shapes of a sum and of its parts, without batch and channels.
 FORMS: dict[tuple[tuple[int, ...], ...], _Form] = {
     # W: [B, b, a] @ weight + [B, a] + [B, b]
@@ -1104,28 +1117,35 @@ class _Stacked(NamedTuple):
     backward: Callable
 
 
-def _plain_advance(full: Tensor, weight: Tensor, parts: Sequence[Tensor], s: _Stacked) -> list[Tensor]:
+def _plain_advance(
+    full: Tensor, weight: Tensor, parts: Sequence[Tensor], s: _Stacked, active: bool
+) -> list[Tensor]:
     """What `_advance_op` gives, in plain torch."""
     x = full
     for part in parts:
         x = x + part
-    x = s.activation(x) if parts else x
+    x = s.activation(x) if active else x
     return [x @ weight, *(x.mean(dims) for dims in s.dims)]
 
 
 def _plain_advance_backward(
-    full: Tensor, weight: Tensor, parts: Sequence[Tensor], dys: Sequence[Tensor], s: _Stacked
+    full: Tensor,
+    weight: Tensor,
+    parts: Sequence[Tensor],
+    dys: Sequence[Tensor],
+    s: _Stacked,
+    active: bool,
 ) -> list[Tensor]:
     """Gradients of full, weight and parts, in plain torch."""
     u = full
     for part in parts:
         u = u + part
-    x = s.activation(u) if parts else u
+    x = s.activation(u) if active else u
     dx = dys[0] @ weight.t()
     for dy, dims in zip(dys[1:], s.dims, strict=True):
         shape = [1 if k in dims else n for k, n in enumerate(full.shape)]
         dx = dx + dy.reshape(shape) / math.prod(full.shape[k] for k in dims)
-    dx = dx * s.slope(u, x) if parts else dx
+    dx = dx * s.slope(u, x) if active else dx
     dweight = x.flatten(0, -2).t() @ dys[0].flatten(0, -2)
     return [dx, dweight, *(dx.sum_to_size(part.shape) for part in parts)]
 
@@ -1147,11 +1167,13 @@ def _read_parts(full: Tensor, parts: list[Tensor], s: _Stacked) -> tuple[list[Te
     return tensors, steps
 
 
-def _advance_op(full: Tensor, weight: Tensor, parts: list[Tensor], name: str) -> list[Tensor]:
-    """The product and the means of f(full + parts), or of `full` where there are no parts."""
+def _advance_op(
+    full: Tensor, weight: Tensor, parts: list[Tensor], name: str, active: bool
+) -> list[Tensor]:
+    """The product and the means of f(full + parts) if `active`, else of `full`, which has no parts."""
     s = STACK[name]
     if not _on_device(full):
-        return _plain_advance(full, weight, parts, s)
+        return _plain_advance(full, weight, parts, s, active)
     full = full.contiguous()
     channels, width = weight.shape
     sizes = [math.prod(full.shape[k] for k in axes) for axes in s.axes]
@@ -1166,7 +1188,7 @@ def _advance_op(full: Tensor, weight: Tensor, parts: list[Tensor], name: str) ->
         STEPS=walk,
         BLOCK_C=max(16, _up(channels, 32)),
         BLOCK_N=max(16, _up(width, 32)),
-        DEFERRED=bool(parts),
+        DEFERRED=active,
         PRECISION=_precision(full),
         num_warps=4 if max(weight.shape) <= 16 else 8,
     )
@@ -1184,6 +1206,7 @@ def _advance_backward_op(
     parts: list[Tensor],
     dys: list[Tensor],
     name: str,
+    active: bool,
     need_x: bool,
     need_w: bool,
 ) -> list[Tensor]:
@@ -1191,7 +1214,7 @@ def _advance_backward_op(
     s = STACK[name]
     none = [full.new_empty(0) for _ in range(2 + len(parts))]
     if not _on_device(full):
-        found = _plain_advance_backward(full, weight, parts, dys, s)
+        found = _plain_advance_backward(full, weight, parts, dys, s, active)
         keep = [need_x, need_w, *[need_x] * len(parts)]
         return [g.clone() if k else n for g, k, n in zip(found, keep, none, strict=True)]
     full, dy = full.contiguous(), dys[0].contiguous()
@@ -1216,7 +1239,7 @@ def _advance_backward_op(
         STEPS=walk,
         BLOCK_C=max(16, _up(channels, 32)),
         BLOCK_N=max(16, _up(width, 32)),
-        DEFERRED=bool(parts),
+        DEFERRED=active,
         NEED_X=need_x,
         NEED_W=need_w,
         PRECISION=_precision(full),
@@ -1231,7 +1254,7 @@ def _advance_backward_op(
 
 
 def _save_advance(ctx, inputs, output) -> None:
-    full, weight, parts, ctx.name = inputs
+    full, weight, parts, ctx.name, ctx.active = inputs
     ctx.save_for_backward(full, weight, *parts)
     ctx.outputs = [(y.shape, y.dtype, y.device) for y in output]
 
@@ -1239,7 +1262,7 @@ def _save_advance(ctx, inputs, output) -> None:
 def _advance_gradient(ctx, dys: list[Tensor | None]):
     """One launch; in plain torch where these gradients are to be differentiated themselves."""
     full, weight, *parts = ctx.saved_tensors
-    need_full, need_w, need_parts, _ = ctx.needs_input_grad
+    need_full, need_w, need_parts, *_ = ctx.needs_input_grad
     dys = [
         torch.zeros(shape, dtype=dtype, device=device) if dy is None else dy
         for dy, (shape, dtype, device) in zip(dys, ctx.outputs, strict=True)
@@ -1247,21 +1270,21 @@ def _advance_gradient(ctx, dys: list[Tensor | None]):
     if torch.is_grad_enabled():
         given = [full, weight, *parts]
         wanted = [t for t in given if t.requires_grad]
-        outputs = _plain_advance(full, weight, parts, STACK[ctx.name])
+        outputs = _plain_advance(full, weight, parts, STACK[ctx.name], ctx.active)
         found = iter(torch.autograd.grad(outputs, wanted, dys, create_graph=True))
         dfull, dweight, *dparts = (next(found) if t.requires_grad else None for t in given)
-        return dfull, dweight, dparts, None
+        return dfull, dweight, dparts, None, None
     need_x = need_full or any(need_parts)
-    backward = torch.ops.qecompile_521df8fb5403.advance_backward
-    dfull, dweight, *dparts = backward(full, weight, parts, dys, ctx.name, need_x, need_w)
+    backward = torch.ops.qecompile_367fc8cda2df.advance_backward
+    dfull, dweight, *dparts = backward(full, weight, parts, dys, ctx.name, ctx.active, need_x, need_w)
     dparts = [d if need else None for d, need in zip(dparts, need_parts, strict=True)]
-    return dfull if need_full else None, dweight if need_w else None, dparts, None
+    return dfull if need_full else None, dweight if need_w else None, dparts, None, None
 
 
 def _register_advance() -> None:
-    advance = torch.library.triton_op("qecompile_521df8fb5403::advance", _advance_op, mutates_args=())
+    advance = torch.library.triton_op("qecompile_367fc8cda2df::advance", _advance_op, mutates_args=())
     advance.register_autograd(_advance_gradient, setup_context=_save_advance)
-    torch.library.triton_op("qecompile_521df8fb5403::advance_backward", _advance_backward_op, mutates_args=())
+    torch.library.triton_op("qecompile_367fc8cda2df::advance_backward", _advance_backward_op, mutates_args=())
 
 
 REGISTER.append(_register_advance)
@@ -1289,7 +1312,7 @@ class _Checked(dict):
     """Features that need no check."""
 
 
-_check_all, _mix_tensors, _means_of_tensor = _check, _mix, _means
+_check_all, _mix_tensors = _check, _mix
 
 
 def _check(x, channels: int | None, like: Tensor):  # noqa: F811
@@ -1302,17 +1325,13 @@ def _mix(x, weight: Tensor, *parts: Tensor):  # noqa: F811
     return _Sum(x.product, parts) if type(x) is _Read else _mix_tensors(x, weight, *parts)
 
 
-def _means(x, *dims: int) -> tuple[Tensor, ...]:  # noqa: F811
-    """Means over one axis each."""
-    return tuple(map(x.mean, dims)) if type(x) is _Read else _means_of_tensor(x, *dims)
-
-
 def _advanced(layer: EquivariantLinear, x: dict) -> dict:
     """A layer, of features some of which are sums before their activation."""
-    read, advance = _Checked(x), torch.ops.qecompile_521df8fb5403.advance
+    read, advance = _Checked(x), torch.ops.qecompile_367fc8cda2df.advance
     for name, s in STACK.items():
-        full, parts = x[name] if type(x[name]) is _Sum else (x[name], ())
-        product, *means = advance(full, getattr(layer, s.weight), parts, name)
+        active = type(x[name]) is _Sum
+        full, parts = x[name] if active else (x[name], ())
+        product, *means = advance(full, getattr(layer, s.weight), parts, name, active)
         read[name] = _Read(product, dict(zip(s.dims, means, strict=True)))
     return layer.forward(read)
 
@@ -1323,13 +1342,20 @@ def _activated(x: dict) -> dict:
     return {name: x[name] if type(x[name]) is _Sum else y for name, y in activate(plain).items()}
 
 
+def _added(y: _Sum) -> Tensor:
+    """A sum, written in one pass."""
+    if not y.parts:
+        return y.full
+    one = torch.eye(y.full.shape[-1], dtype=y.full.dtype, device=y.full.device)
+    return _mix_tensors(y.full, one, *y.parts)
+
+
 def _settled(x: dict, active: bool) -> dict[str, Tensor]:
     """All sums added up, and activated."""
     found = {}
     for name, y in x.items():
         if type(y) is _Sum:
-            one = torch.eye(y.full.shape[-1], dtype=y.full.dtype, device=y.full.device)
-            total = _mix_tensors(y.full, one, *y.parts)  # one pass
+            total = _added(y)
             y = STACK[name].activation(total) if active else total
         found[name] = y
     return found
@@ -1350,6 +1376,14 @@ def _as_written(m: nn.Module) -> bool:
     hooks = m._forward_hooks, m._forward_pre_hooks, m._backward_hooks, m._backward_pre_hooks
     known = type(m).__module__ == MetaNet.__module__ or type(m).__module__.startswith("torch.nn.modules.")
     return known and "forward" not in vars(m) and not any(hooks) and all(map(_as_written, m.children()))
+
+
+_means_of_tensor = _means
+
+
+def _means(x, *dims: int) -> tuple[Tensor, ...]:  # noqa: F811
+    """Means over one axis each."""
+    return tuple(map(x.mean, dims)) if type(x) is _Read else _means_of_tensor(x, *dims)
 
 
 STACK: dict[str, _Stacked] = {

@@ -86,9 +86,16 @@ def mix_and_back(module: ModuleType, form: Any, channels: tuple[int, int], dtype
     for part in form.parts:
         shapes.append([sizes[j] if k in part else 1 for k, axes in enumerate(form.axes) for j in axes] + [n])
     x, weight, *parts = (torch.empty(shape, dtype=dtype, device="meta") for shape in shapes)
-    module.FORMS[tuple(tuple(t.shape[1:-1]) for t in (x, *parts))] = form
+    if parts:
+        module.FORMS[tuple(tuple(t.shape[1:-1]) for t in (x, *parts))] = form
     dy = module._mix_op(x, weight, parts)
     module._mix_backward_op(x, weight, parts, dy, True, True, True)
+
+
+def product_of(module: ModuleType) -> Any:
+    """The form of products alone, if a file has one: of tensors with two axes and a batch."""
+    form = getattr(module, "PRODUCT", None)
+    return form and form._replace(axes=((0, 1, 2),))
 
 
 def advance_and_back(module: ModuleType, name: str, dtype: torch.dtype) -> None:
@@ -99,8 +106,8 @@ def advance_and_back(module: ModuleType, name: str, dtype: torch.dtype) -> None:
     for part in s.parts:
         shapes.append([sizes[j] if k in part else 1 for k, axes in enumerate(s.axes) for j in axes] + [16])
     full, weight, *parts = (torch.empty(shape, dtype=dtype, device="meta") for shape in shapes)
-    dys = module._advance_op(full, weight, parts, name)
-    module._advance_backward_op(full, weight, parts, dys, name, True, True)
+    dys = module._advance_op(full, weight, parts, name, True)
+    module._advance_backward_op(full, weight, parts, dys, name, True, True, True)
 
 
 def compiled(launch: Launch, target: GPUTarget) -> Any:
@@ -167,7 +174,7 @@ def kinds() -> Iterator[Launch]:
     done: set[tuple[object, ...]] = set()
     for name in [*OWN, *SMALL]:
         module = emitted(library_spec(name) if name in SMALL else own_spec(name))
-        for form in list(getattr(module, "FORMS", {}).values()):
+        for form in filter(None, [*getattr(module, "FORMS", {}).values(), product_of(module)]):
             kind = len(form.axes), form.parts
             if kind not in done:
                 done.add(kind)

@@ -77,10 +77,10 @@ def advances(module: ModuleType) -> Iterator[tuple[str, float]]:
     assert s.parts == ((0, 2), (0, 1))
 
     def advance(full: Tensor, weight: Tensor, *parts: Tensor) -> list[Tensor]:
-        return library_of(module).advance(full, weight, list(parts), "W")
+        return library_of(module).advance(full, weight, list(parts), "W", bool(parts))
 
     def plain(full: Tensor, weight: Tensor, *parts: Tensor) -> list[Tensor]:
-        return module._plain_advance(full, weight, parts, s)
+        return module._plain_advance(full, weight, parts, s, bool(parts))
 
     few = [(1, 1), (3, 5), (16, 16), (20, 32), (16, 1)]
     some = [(size, (3, 5)) for size in SIZES] + [((2, 3, 10), pair) for pair in few]
@@ -105,16 +105,26 @@ def variants(module: ModuleType) -> Iterator[tuple[str, float]]:
 
     mix = mix_of(module)
 
-    def compared(tensors: list[Tensor]) -> float:
+    def compared(tensors: list[Tensor], kernel: Callable[..., Tensor] = mix) -> float:
         dy = draw(*tensors[0].shape[:-1], tensors[1].shape[1], dtype=tensors[0].dtype, seed=9)
-        return compare(mix, module._plain_mix, tensors, dy)
+        return compare(kernel, module._plain_mix, tensors, dy)
 
     some = [(size, (3, 5)) for size in SIZES] + [((2, 3, 10), pair) for pair in CHANNELS]
     for (size, pair), dtype in product(some, ALLOWED):
         yield f"mix {size} {pair} {dtype}", compared(arguments(size, pair, dtype))
 
     x, weight, along_a, along_b = arguments((2, 3, 10), (4, 6), torch.float32)
+    for (size, pair), dtype in product([*some[:4], *(((2, 3, 10), p) for p in CHANNELS[:-1])], ALLOWED):
+        tensors = arguments(size, pair, dtype)[:2]
+        yield f"product {size} {pair} {dtype}", compared(tensors, module._mix)
     wide = draw(2, 3, 10, 12)
+    for name, tensor in {
+        "permuted": draw(10, 2, 3, 4).permute(1, 2, 0, 3),
+        "slices": wide[..., 5:9],
+        "every other channel": wide[..., ::3],
+        "expanded": x[:, :1].expand(2, 3, 10, 4),
+    }.items():
+        yield f"product of {name}", compared([tensor, weight], module._mix)
     layouts = {
         "permuted": [draw(2, 10, 3, 4).transpose(1, 2), weight, along_a, along_b],
         "slices": [wide[..., 5:9], weight, along_a, wide[:, :, :1, 3:9]],

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from qecompile.codegen.writer import Variables
-from qecompile.schedule.nodes import ExpandOp, Sum
+from qecompile.schedule.nodes import ExpandOp, Mix, Sum
 
 Axes = tuple[int, ...]
 
@@ -78,8 +78,21 @@ def merge(
 
 
 def forms_of(ops: Iterable[ExpandOp], variables: Variables) -> tuple[Form, ...]:
-    """The form of every sum that holds a product."""
-    return tuple(form_of(op, variables) for op in ops if isinstance(op, Sum) and op.product is not None)
+    """The form of every sum that holds a product and parts."""
+    return tuple(form_of(op, variables) for op in ops if isinstance(op, Sum) and op.product and op.parts)
+
+
+def rows_of(ops: Iterable[ExpandOp]) -> tuple[str, ...]:
+    """What is a product alone, of something large: targets, and outputs of types."""
+    return tuple(
+        op.out.name
+        for op in ops
+        if (isinstance(op, Sum) and op.product and not op.parts) or (isinstance(op, Mix) and op.streams)
+    )
+
+
+ROWS = Form("rows", (), ("row",), ((0,),), ())
+"""That of a product alone: its rows may lie in any order."""
 
 
 def kernel_owners(forms: Iterable[Form]) -> dict[tuple[int, tuple[Axes, ...]], Form]:

@@ -148,6 +148,8 @@ def _write_step(w: Writer, form: Form) -> None:
         w.line("at_x = " + offset("x", form.names, everything) + " + c")
         w.line("features = tl.load(x + at_x, mask=inside & (c < C), other=0.0).to(tl.float32)")
         w.line("sum_w = tl.dot(tl.trans(features), change, sum_w, input_precision=PRECISION)")
+    if not form.spans:
+        return
     w.line("if NEED_PARTS:")
     with w.indent():
         shape = ", ".join(f"TILE_{n}" for n in form.names)

@@ -21,7 +21,9 @@ class _Form(NamedTuple):
 
 
 def _form(x: Tensor, parts: Sequence[Tensor]) -> _Form | None:
-    """The form of a sum, by its shapes."""
+    """The form of a sum, by its shapes; a product alone is one of rows, wherever they lie."""
+    if not parts:
+        return PRODUCT._replace(axes=(tuple(range(x.dim() - 1)),)) if PRODUCT else None
     return FORMS.get(tuple(tuple(t.shape[1:-1]) for t in (x, *parts)))
 
 
@@ -217,6 +219,24 @@ _mix_by_torch = _mix
 def _mix(x: Tensor, weight: Tensor, *parts: Tensor) -> Tensor:  # noqa: F811
     """`x @ weight` plus all parts, which are broadcast."""
     if _launches(x, weight, *parts) and _form(x, parts) and _register():
-        return torch.ops.{library}.mix(x, weight, parts)
+        return torch.ops.{library}.mix(x, weight, parts) if parts else _multiplied(x, weight)
     return _mix_by_torch(x, weight, *parts)
+
+
+def _multiplied(x: Tensor, weight: Tensor) -> Tensor:
+    """`x @ weight`, row by row as they lie in memory; products of many channels are for torch."""
+    if max(weight.shape) > 64:
+        return _mix_by_torch(x, weight)
+    order = sorted(range(x.dim() - 1), key=lambda k: -x.stride(k))
+    back = [order.index(k) for k in range(len(order))]
+    y = torch.ops.{library}.mix(x.permute(*order, -1), weight, [])
+    return y.permute(*back, -1)
 '''
+
+PLAIN = """
+def _plain_mix(x: Tensor, weight: Tensor, *parts: Tensor) -> Tensor:
+    y = x @ weight
+    for part in parts:
+        y = y + part
+    return y
+"""

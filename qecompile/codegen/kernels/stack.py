@@ -224,9 +224,10 @@ def _write_backward(w: Writer, entry: Stacked) -> None:
                 w.line(f"    dx = tl.where(in_x, dx * ({FUNCTIONS[entry.function.name][1]}), 0.0)")
                 w.line("at_x = dfull + row[:, None] * C + c")
                 w.line("tl.store(at_x, dx.to(dfull.dtype.element_ty), mask=in_x)")
-                w.line("if DEFERRED:")
-                with w.indent():
-                    _write_box_sums(w, entry, "dx", _parts(entry), "d")
+                if entry.form.spans:
+                    w.line("if DEFERRED:")
+                    with w.indent():
+                        _write_box_sums(w, entry, "dx", _parts(entry), "d")
         w.line("if NEED_W:")
         w.line("    slot = tl.program_id(0).to(tl.int64) * C * N")
         w.line("    tl.store(dw + slot + at_w, sum_w, mask=in_w)")

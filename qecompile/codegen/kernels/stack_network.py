@@ -30,7 +30,7 @@ class _Checked(dict):
     """Features that need no check."""
 
 
-_check_all, _mix_tensors, _means_of_tensor = _check, _mix, _means
+_check_all, _mix_tensors = _check, _mix
 
 
 def _check(x, channels: int | None, like: Tensor):  # noqa: F811
@@ -43,17 +43,13 @@ def _mix(x, weight: Tensor, *parts: Tensor):  # noqa: F811
     return _Sum(x.product, parts) if type(x) is _Read else _mix_tensors(x, weight, *parts)
 
 
-def _means(x, *dims: int) -> tuple[Tensor, ...]:  # noqa: F811
-    """Means over one axis each."""
-    return tuple(map(x.mean, dims)) if type(x) is _Read else _means_of_tensor(x, *dims)
-
-
 def _advanced(layer: EquivariantLinear, x: dict) -> dict:
     """A layer, of features some of which are sums before their activation."""
     read, advance = _Checked(x), torch.ops.{library}.advance
     for name, s in STACK.items():
-        full, parts = x[name] if type(x[name]) is _Sum else (x[name], ())
-        product, *means = advance(full, getattr(layer, s.weight), parts, name)
+        active = type(x[name]) is _Sum
+        full, parts = x[name] if active else (x[name], ())
+        product, *means = advance(full, getattr(layer, s.weight), parts, name, active)
         read[name] = _Read(product, dict(zip(s.dims, means, strict=True)))
     return layer.forward(read)
 
@@ -64,13 +60,20 @@ def _activated(x: dict) -> dict:
     return {name: x[name] if type(x[name]) is _Sum else y for name, y in activate(plain).items()}
 
 
+def _added(y: _Sum) -> Tensor:
+    """A sum, written in one pass."""
+    if not y.parts:
+        return y.full
+    one = torch.eye(y.full.shape[-1], dtype=y.full.dtype, device=y.full.device)
+    return _mix_tensors(y.full, one, *y.parts)
+
+
 def _settled(x: dict, active: bool) -> dict[str, Tensor]:
     """All sums added up, and activated."""
     found = {}
     for name, y in x.items():
         if type(y) is _Sum:
-            one = torch.eye(y.full.shape[-1], dtype=y.full.dtype, device=y.full.device)
-            total = _mix_tensors(y.full, one, *y.parts)  # one pass
+            total = _added(y)
             y = STACK[name].activation(total) if active else total
         found[name] = y
     return found
@@ -91,6 +94,15 @@ def _as_written(m: nn.Module) -> bool:
     hooks = m._forward_hooks, m._forward_pre_hooks, m._backward_hooks, m._backward_pre_hooks
     known = type(m).__module__ == MetaNet.__module__ or type(m).__module__.startswith("torch.nn.modules.")
     return known and "forward" not in vars(m) and not any(hooks) and all(map(_as_written, m.children()))
+'''
+
+MEANS_READ = '''
+_means_of_tensor = _means
+
+
+def _means(x, *dims: int) -> tuple[Tensor, ...]:  # noqa: F811
+    """Means over one axis each."""
+    return tuple(map(x.mean, dims)) if type(x) is _Read else _means_of_tensor(x, *dims)
 '''
 
 HOOK = '''

@@ -25,28 +25,35 @@ class _Stacked(NamedTuple):
     backward: Callable
 
 
-def _plain_advance(full: Tensor, weight: Tensor, parts: Sequence[Tensor], s: _Stacked) -> list[Tensor]:
+def _plain_advance(
+    full: Tensor, weight: Tensor, parts: Sequence[Tensor], s: _Stacked, active: bool
+) -> list[Tensor]:
     """What `_advance_op` gives, in plain torch."""
     x = full
     for part in parts:
         x = x + part
-    x = s.activation(x) if parts else x
+    x = s.activation(x) if active else x
     return [x @ weight, *(x.mean(dims) for dims in s.dims)]
 
 
 def _plain_advance_backward(
-    full: Tensor, weight: Tensor, parts: Sequence[Tensor], dys: Sequence[Tensor], s: _Stacked
+    full: Tensor,
+    weight: Tensor,
+    parts: Sequence[Tensor],
+    dys: Sequence[Tensor],
+    s: _Stacked,
+    active: bool,
 ) -> list[Tensor]:
     """Gradients of full, weight and parts, in plain torch."""
     u = full
     for part in parts:
         u = u + part
-    x = s.activation(u) if parts else u
+    x = s.activation(u) if active else u
     dx = dys[0] @ weight.t()
     for dy, dims in zip(dys[1:], s.dims, strict=True):
         shape = [1 if k in dims else n for k, n in enumerate(full.shape)]
         dx = dx + dy.reshape(shape) / math.prod(full.shape[k] for k in dims)
-    dx = dx * s.slope(u, x) if parts else dx
+    dx = dx * s.slope(u, x) if active else dx
     dweight = x.flatten(0, -2).t() @ dys[0].flatten(0, -2)
     return [dx, dweight, *(dx.sum_to_size(part.shape) for part in parts)]
 
@@ -68,11 +75,13 @@ def _read_parts(full: Tensor, parts: list[Tensor], s: _Stacked) -> tuple[list[Te
     return tensors, steps
 
 
-def _advance_op(full: Tensor, weight: Tensor, parts: list[Tensor], name: str) -> list[Tensor]:
-    """The product and the means of f(full + parts), or of `full` where there are no parts."""
+def _advance_op(
+    full: Tensor, weight: Tensor, parts: list[Tensor], name: str, active: bool
+) -> list[Tensor]:
+    """The product and the means of f(full + parts) if `active`, else of `full`, which has no parts."""
     s = STACK[name]
     if not _on_device(full):
-        return _plain_advance(full, weight, parts, s)
+        return _plain_advance(full, weight, parts, s, active)
     full = full.contiguous()
     channels, width = weight.shape
     sizes = [math.prod(full.shape[k] for k in axes) for axes in s.axes]
@@ -87,7 +96,7 @@ def _advance_op(full: Tensor, weight: Tensor, parts: list[Tensor], name: str) ->
         STEPS=walk,
         BLOCK_C=max(16, _up(channels, 32)),
         BLOCK_N=max(16, _up(width, 32)),
-        DEFERRED=bool(parts),
+        DEFERRED=active,
         PRECISION=_precision(full),
         num_warps=4 if max(weight.shape) <= 16 else 8,
     )
@@ -105,6 +114,7 @@ def _advance_backward_op(
     parts: list[Tensor],
     dys: list[Tensor],
     name: str,
+    active: bool,
     need_x: bool,
     need_w: bool,
 ) -> list[Tensor]:
@@ -112,7 +122,7 @@ def _advance_backward_op(
     s = STACK[name]
     none = [full.new_empty(0) for _ in range(2 + len(parts))]
     if not _on_device(full):
-        found = _plain_advance_backward(full, weight, parts, dys, s)
+        found = _plain_advance_backward(full, weight, parts, dys, s, active)
         keep = [need_x, need_w, *[need_x] * len(parts)]
         return [g.clone() if k else n for g, k, n in zip(found, keep, none, strict=True)]
     full, dy = full.contiguous(), dys[0].contiguous()
@@ -137,7 +147,7 @@ def _advance_backward_op(
         STEPS=walk,
         BLOCK_C=max(16, _up(channels, 32)),
         BLOCK_N=max(16, _up(width, 32)),
-        DEFERRED=bool(parts),
+        DEFERRED=active,
         NEED_X=need_x,
         NEED_W=need_w,
         PRECISION=_precision(full),
@@ -152,7 +162,7 @@ def _advance_backward_op(
 
 
 def _save_advance(ctx, inputs, output) -> None:
-    full, weight, parts, ctx.name = inputs
+    full, weight, parts, ctx.name, ctx.active = inputs
     ctx.save_for_backward(full, weight, *parts)
     ctx.outputs = [(y.shape, y.dtype, y.device) for y in output]
 
@@ -160,7 +170,7 @@ def _save_advance(ctx, inputs, output) -> None:
 def _advance_gradient(ctx, dys: list[Tensor | None]):
     """One launch; in plain torch where these gradients are to be differentiated themselves."""
     full, weight, *parts = ctx.saved_tensors
-    need_full, need_w, need_parts, _ = ctx.needs_input_grad
+    need_full, need_w, need_parts, *_ = ctx.needs_input_grad
     dys = [
         torch.zeros(shape, dtype=dtype, device=device) if dy is None else dy
         for dy, (shape, dtype, device) in zip(dys, ctx.outputs, strict=True)
@@ -168,15 +178,15 @@ def _advance_gradient(ctx, dys: list[Tensor | None]):
     if torch.is_grad_enabled():
         given = [full, weight, *parts]
         wanted = [t for t in given if t.requires_grad]
-        outputs = _plain_advance(full, weight, parts, STACK[ctx.name])
+        outputs = _plain_advance(full, weight, parts, STACK[ctx.name], ctx.active)
         found = iter(torch.autograd.grad(outputs, wanted, dys, create_graph=True))
         dfull, dweight, *dparts = (next(found) if t.requires_grad else None for t in given)
-        return dfull, dweight, dparts, None
+        return dfull, dweight, dparts, None, None
     need_x = need_full or any(need_parts)
     backward = torch.ops.{library}.advance_backward
-    dfull, dweight, *dparts = backward(full, weight, parts, dys, ctx.name, need_x, need_w)
+    dfull, dweight, *dparts = backward(full, weight, parts, dys, ctx.name, ctx.active, need_x, need_w)
     dparts = [d if need else None for d, need in zip(dparts, need_parts, strict=True)]
-    return dfull if need_full else None, dweight if need_w else None, dparts, None
+    return dfull if need_full else None, dweight if need_w else None, dparts, None, None
 
 
 def _register_advance() -> None:

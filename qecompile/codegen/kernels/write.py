@@ -10,13 +10,13 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 from qecompile.activations import Function
-from qecompile.codegen.kernels.form import Form, forms_of, kernel_owners
+from qecompile.codegen.kernels.form import ROWS, Form, forms_of, kernel_owners, rows_of
 from qecompile.codegen.kernels.launching import IMPORTS, LAUNCHING, NO_KERNELS, START
 from qecompile.codegen.kernels.mean import MEAN, MEAN_KERNEL
 from qecompile.codegen.kernels.mix import write_mix_kernels
-from qecompile.codegen.kernels.mix_ops import MIX
+from qecompile.codegen.kernels.mix_ops import MIX, PLAIN
 from qecompile.codegen.kernels.stack import FUNCTIONS, MOST_CHANNELS, Stacked, stacked, write_stack_kernels
-from qecompile.codegen.kernels.stack_network import HOOK, NETWORK
+from qecompile.codegen.kernels.stack_network import HOOK, MEANS_READ, NETWORK
 from qecompile.codegen.kernels.stack_ops import STACK
 from qecompile.codegen.network import Activations, write_input
 from qecompile.codegen.reduce import labels
@@ -32,32 +32,38 @@ def kernel_section(
     """The kernels for a file, ready to be added to it."""
     w = Writer()
     schedule = schedule_layer(plan, variables.spec, labels(plan, variables))
-    forms = forms_of(schedule.expand, variables)
+    forms, rows = forms_of(schedule.expand, variables), rows_of(schedule.expand)
     means = "\ndef _means(" in source
-    if not forms and not means:
+    if not forms and not rows and not means:
         return NO_KERNELS
     w.block(LAUNCHING)
     if means:
         w.block(MEAN_KERNEL)
         w.block(MEAN)
-    if forms:
-        _write_mixes(w, forms)
-    entries = stacked(schedule, variables, functions_between(net, chosen, alpha=alpha)) if means else ()
+    if forms or rows:
+        if not forms:
+            w.block(PLAIN)
+        _write_mixes(w, forms, rows)
+    entries = stacked(schedule, variables, functions_between(net, chosen, alpha=alpha))
     if entries:
-        _write_stack(w, entries, net)
+        _write_stack(w, entries, net, means=means)
     section = f"{START}\n\n{IMPORTS.strip()}\n\n\n{w.text()}"
     # no other file has operators of this name: it depends on all of the text
     digest = hashlib.sha256((source + section).encode()).hexdigest()[:12]
     return section.replace("{library}", f"qecompile_{digest}")
 
 
-def _write_mixes(w: Writer, forms: tuple[Form, ...]) -> None:
+def _write_mixes(w: Writer, forms: tuple[Form, ...], rows: tuple[str, ...]) -> None:
     owners = kernel_owners(forms)
+    if rows:
+        write_mix_kernels(w, ROWS, list(rows))
     for key, owner in owners.items():
         write_mix_kernels(w, owner, [f.owner for f in forms if f.kernel == key])
     w.block(MIX)
     w.line()
     w.line()
+    made = "_Form((), (), _mix_rows, _mix_rows_backward)" if rows else "None"
+    w.line(f"PRODUCT: _Form | None = {made}")
     w.line("# By the shapes of a sum and of its parts, without batch and channels.")
     w.line("FORMS: dict[tuple[tuple[int, ...], ...], _Form] = {")
     written: dict[tuple[tuple[int, ...], ...], list[Form]] = {}
@@ -93,7 +99,7 @@ def functions_between(net: MetaNet, chosen: Activations, *, alpha: bool) -> Mapp
     return chosen.of
 
 
-def _write_stack(w: Writer, entries: tuple[Stacked, ...], net: MetaNet) -> None:
+def _write_stack(w: Writer, entries: tuple[Stacked, ...], net: MetaNet, *, means: bool) -> None:
     owners: dict[tuple[object, ...], Stacked] = {}
     for entry in entries:
         owners.setdefault(entry.kernel, entry)
@@ -101,6 +107,8 @@ def _write_stack(w: Writer, entries: tuple[Stacked, ...], net: MetaNet) -> None:
         write_stack_kernels(w, owner, [e.form.owner for e in entries if e.kernel == key])
     w.block(STACK)
     w.block(NETWORK)
+    if means:
+        w.block(MEANS_READ)
     w.line()
     w.line()
     w.line("STACK: dict[str, _Stacked] = {")
