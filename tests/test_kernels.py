@@ -86,7 +86,7 @@ def test_every_kind_of_kernel_compiles_for_every_target() -> None:
 def test_launches_are_bound_and_compiled_as_on_a_gpu() -> None:
     """Two layers and the readout take one pass each, forward and backward; the last sum is written once."""
     (line,) = lines_of("ahead", "launch")
-    small = {"_sum_axis", "_mix_rows", "_mix_rows_backward"}  # for what is not in the stack
+    small = {"_sum_axis", "_sum_two_axes", "_mix_rows", "_mix_rows_backward"}  # for what is not in the stack
     launched = [name for name in line["launched"] if name not in small]
     network = ["_advance_W1"] * 3 + ["_mix_W1", "_mix_W1_backward"] + ["_advance_W1_backward"] * 3
     assert launched == [*network, "_mix_W1", "_mix_W1_backward"]
@@ -148,6 +148,9 @@ def test_operators_keep_their_promises(built) -> None:
     backward = (x.detach(), weight.detach(), [p.detach() for p in parts], dy, True, True, True)
     torch.library.opcheck(library.mix_backward.default, backward)
     torch.library.opcheck(library.mean.default, (x, 1))
+    torch.library.opcheck(library.two_means.default, (x, 1, 2))
+    torch.library.opcheck(library.mix.default, (x, weight, []))
+    torch.library.opcheck(library.mix_backward.default, (*backward[:2], [], dy, True, True, False))
 
 
 def emitted_library(module: ModuleType) -> str:

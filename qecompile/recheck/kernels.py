@@ -38,7 +38,7 @@ def _launches(*tensors: Tensor) -> bool:
     return plain and all(t.dtype == x.dtype and t.device == x.device for t in tensors)
 def _means(x: Tensor, *dims: int) -> tuple[Tensor, ...]:
     if _launches(x) and _register():
-        return tuple(torch.ops.LIBRARY.mean(x, dim) for dim in dims)
+        return _taken(x, dims)
     return _means_by_torch(x, *dims)
 def _means(x, *dims: int) -> tuple[Tensor, ...]:
     return tuple(map(x.mean, dims)) if type(x) is _Read else _means_of_tensor(x, *dims)
@@ -84,6 +84,7 @@ REGISTER: list[Callable[[], None]] = []
 REGISTERING = threading.Lock()
 _register._dynamo_marked_constant = True
 REGISTER.append(_register_mean)
+REGISTER.append(_register_two_means)
 REGISTER.append(_register_mix)
 REGISTER.append(_register_advance)
 _means_by_torch = _means

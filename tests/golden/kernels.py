@@ -609,7 +609,7 @@ def _mean_gradient(ctx, dy: Tensor) -> tuple[Tensor, None]:
 
 
 def _register_mean() -> None:
-    mean = torch.library.triton_op("qecompile_367fc8cda2df::mean", _mean_op, mutates_args=())
+    mean = torch.library.triton_op("qecompile_d5d4111d565d::mean", _mean_op, mutates_args=())
     mean.register_autograd(_mean_gradient, setup_context=_save_mean)
 
 
@@ -620,8 +620,104 @@ _means_by_torch = _means
 def _means(x: Tensor, *dims: int) -> tuple[Tensor, ...]:  # noqa: F811
     """Means over one axis each."""
     if _launches(x) and _register():
-        return tuple(torch.ops.qecompile_367fc8cda2df.mean(x, dim) for dim in dims)
+        return _taken(x, dims)
     return _means_by_torch(x, *dims)
+
+
+def _sum_two_axes(
+    x,
+    over_a,
+    over_b,
+    outer,
+    size_a,
+    mid,
+    size_b,
+    inner,
+    TILE_A: tl.constexpr,
+    TILE_B: tl.constexpr,
+    TILE_I: tl.constexpr,
+    STEPS: tl.constexpr,
+):
+    """Sums over a and over b of x[o, a, m, b, i], in one pass: STEPS tiles along a for one program."""
+    at = tl.program_id(0)
+    tiles_i, tiles_b = tl.cdiv(inner, TILE_I), tl.cdiv(size_b, TILE_B)
+    slots_a = tl.cdiv(size_a, TILE_A * STEPS)
+    i = (at % tiles_i) * TILE_I + tl.arange(0, TILE_I)
+    tile_b = at // tiles_i % tiles_b
+    slot_a = at // tiles_i // tiles_b % slots_a
+    om = (at // tiles_i // tiles_b // slots_a).to(tl.int64)
+    o, m = om // mid, om % mid
+    b = tile_b * TILE_B + tl.arange(0, TILE_B)
+    total = tl.zeros((TILE_B, TILE_I), tl.float32)
+    for step in range(STEPS):
+        a = (slot_a * STEPS + step) * TILE_A + tl.arange(0, TILE_A)
+        line = (o * size_a + a) * mid + m  # [a]
+        inside = ((a[:, None] < size_a) & (b < size_b))[:, :, None] & (i < inner)
+        row = line[:, None] * size_b + b  # [a, b]
+        box = tl.load(x + row[:, :, None] * inner + i, mask=inside, other=0.0).to(tl.float32)
+        total += tl.sum(box, 0)
+        row = tile_b.to(tl.int64) * outer * size_a * mid + line
+        inside_line = (a[:, None] < size_a) & (i < inner)
+        tl.store(over_b + row[:, None] * inner + i, tl.sum(box, 1), mask=inside_line)
+    row = (slot_a.to(tl.int64) * outer * mid + om) * size_b + b
+    tl.store(over_a + row[:, None] * inner + i, total, mask=(b[:, None] < size_b) & (i < inner))
+
+
+def _two_means_op(x: Tensor, a: int, b: int) -> list[Tensor]:
+    """The means over axis a and over axis b, which is behind it."""
+    if not _on_device(x):
+        return [x.mean(a), x.mean(b)]
+    x = x.contiguous()
+    sizes = (math.prod(x.shape[:a]), x.shape[a], math.prod(x.shape[a + 1 : b]), x.shape[b])
+    outer, size_a, mid, size_b = sizes
+    inner = math.prod(x.shape[b + 1 :])
+    tile_i = _up(inner, 64)
+    tile_b = _up(size_b, min(32, 2048 // tile_i))
+    tile_a = _up(size_a, 4096 // (tile_i * tile_b))
+    walk = min(-(-size_a // tile_a), 16)
+    slots, tiles = -(-size_a // (tile_a * walk)), -(-size_b // tile_b)
+    scratch = {"dtype": torch.float32, "device": x.device}
+    over_a = torch.empty(slots, *x.shape[:a], *x.shape[a + 1 :], **scratch)
+    over_b = torch.empty(tiles, *x.shape[:b], *x.shape[b + 1 :], **scratch)
+    programs = -(-inner // tile_i) * tiles * slots * outer * mid
+    tensors = (x, over_a, over_b)
+    _launch(_sum_two_axes, (programs,), *tensors, *sizes, inner, tile_a, tile_b, tile_i, STEPS=walk)
+    return [(over_a.sum(0) / size_a).to(x.dtype), (over_b.sum(0) / size_b).to(x.dtype)]
+
+
+def _save_two_means(ctx, inputs, output) -> None:
+    x, *ctx.dims = inputs
+    ctx.shape = x.shape
+
+
+def _two_means_gradient(ctx, dys: list[Tensor | None]) -> tuple[Tensor | None, None, None]:
+    """Views of one number for all that it is the mean of, added up."""
+    found = None
+    for dy, dim in zip(dys, ctx.dims, strict=True):
+        if dy is not None:
+            view = (dy / ctx.shape[dim]).unsqueeze(dim).expand(ctx.shape)
+            found = view if found is None else found + view
+    return found, None, None
+
+
+def _register_two_means() -> None:
+    means = torch.library.triton_op("qecompile_d5d4111d565d::two_means", _two_means_op, mutates_args=())
+    means.register_autograd(_two_means_gradient, setup_context=_save_two_means)
+
+
+REGISTER.append(_register_two_means)
+
+
+def _taken(x: Tensor, dims: Sequence[int]) -> tuple[Tensor, ...]:
+    """Means over one axis each, by kernels: two as x is read once."""
+    means = {}
+    for pair in zip(dims[::2], dims[1::2], strict=False):
+        a, b = sorted(pair)
+        means[a], means[b] = torch.ops.qecompile_d5d4111d565d.two_means(x, a, b)
+    for dim in dims:
+        if dim not in means:
+            means[dim] = torch.ops.qecompile_d5d4111d565d.mean(x, dim)
+    return tuple(means[dim] for dim in dims)
 
 
 def _mix_W(
@@ -914,15 +1010,15 @@ def _mix_gradient(ctx, dy: Tensor):
         dparts = [dy.sum_to_size(part.shape) for part in parts]
     else:
         needs = need_x, need_w, any(need_parts)
-        dx, dweight, *dparts = torch.ops.qecompile_367fc8cda2df.mix_backward(x, weight, parts, dy, *needs)
+        dx, dweight, *dparts = torch.ops.qecompile_d5d4111d565d.mix_backward(x, weight, parts, dy, *needs)
     dparts = [d if need else None for d, need in zip(dparts, need_parts, strict=True)]
     return dx if need_x else None, dweight if need_w else None, dparts
 
 
 def _register_mix() -> None:
-    mix = torch.library.triton_op("qecompile_367fc8cda2df::mix", _mix_op, mutates_args=())
+    mix = torch.library.triton_op("qecompile_d5d4111d565d::mix", _mix_op, mutates_args=())
     mix.register_autograd(_mix_gradient, setup_context=_save_mix)
-    torch.library.triton_op("qecompile_367fc8cda2df::mix_backward", _mix_backward_op, mutates_args=())
+    torch.library.triton_op("qecompile_d5d4111d565d::mix_backward", _mix_backward_op, mutates_args=())
 
 
 REGISTER.append(_register_mix)
@@ -932,7 +1028,7 @@ _mix_by_torch = _mix
 def _mix(x: Tensor, weight: Tensor, *parts: Tensor) -> Tensor:  # noqa: F811
     """`x @ weight` plus all parts, which are broadcast."""
     if _launches(x, weight, *parts) and _form(x, parts) and _register():
-        return torch.ops.qecompile_367fc8cda2df.mix(x, weight, parts) if parts else _multiplied(x, weight)
+        return torch.ops.qecompile_d5d4111d565d.mix(x, weight, parts) if parts else _multiplied(x, weight)
     return _mix_by_torch(x, weight, *parts)
 
 
@@ -942,7 +1038,7 @@ def _multiplied(x: Tensor, weight: Tensor) -> Tensor:
         return _mix_by_torch(x, weight)
     order = sorted(range(x.dim() - 1), key=lambda k: -x.stride(k))
     back = [order.index(k) for k in range(len(order))]
-    y = torch.ops.qecompile_367fc8cda2df.mix(x.permute(*order, -1), weight, [])
+    y = torch.ops.qecompile_d5d4111d565d.mix(x.permute(*order, -1), weight, [])
     return y.permute(*back, -1)
 
 
@@ -1275,16 +1371,16 @@ def _advance_gradient(ctx, dys: list[Tensor | None]):
         dfull, dweight, *dparts = (next(found) if t.requires_grad else None for t in given)
         return dfull, dweight, dparts, None, None
     need_x = need_full or any(need_parts)
-    backward = torch.ops.qecompile_367fc8cda2df.advance_backward
+    backward = torch.ops.qecompile_d5d4111d565d.advance_backward
     dfull, dweight, *dparts = backward(full, weight, parts, dys, ctx.name, ctx.active, need_x, need_w)
     dparts = [d if need else None for d, need in zip(dparts, need_parts, strict=True)]
     return dfull if need_full else None, dweight if need_w else None, dparts, None, None
 
 
 def _register_advance() -> None:
-    advance = torch.library.triton_op("qecompile_367fc8cda2df::advance", _advance_op, mutates_args=())
+    advance = torch.library.triton_op("qecompile_d5d4111d565d::advance", _advance_op, mutates_args=())
     advance.register_autograd(_advance_gradient, setup_context=_save_advance)
-    torch.library.triton_op("qecompile_367fc8cda2df::advance_backward", _advance_backward_op, mutates_args=())
+    torch.library.triton_op("qecompile_d5d4111d565d::advance_backward", _advance_backward_op, mutates_args=())
 
 
 REGISTER.append(_register_advance)
@@ -1327,7 +1423,7 @@ def _mix(x, weight: Tensor, *parts: Tensor):  # noqa: F811
 
 def _advanced(layer: EquivariantLinear, x: dict) -> dict:
     """A layer, of features some of which are sums before their activation."""
-    read, advance = _Checked(x), torch.ops.qecompile_367fc8cda2df.advance
+    read, advance = _Checked(x), torch.ops.qecompile_d5d4111d565d.advance
     for name, s in STACK.items():
         active = type(x[name]) is _Sum
         full, parts = x[name] if active else (x[name], ())

@@ -194,9 +194,11 @@ def cases(how: str) -> Iterator[tuple[Launch, int | str]]:
     (form,) = matrix.FORMS.values()
     x = torch.empty(8, 128, 784, 16, device="meta")
     means = record(matrix, lambda: [matrix._mean_op(x, dim) for dim in (1, 2)], "ieee")
+    wide = torch.empty(8, 128, 784, 3, 64, device="meta")
+    means += record(matrix, lambda: [matrix._two_means_op(y, 1, 2) for y in (x, wide)], "ieee")
     if how == "quick":
         pair = record(matrix, partial(mix_and_back, matrix, form, (16, 16), torch.float32), "ieee")
-        yield from product([*pair, means[0]], (90, "gfx942"))
+        yield from product([*pair, means[0], means[2]], (90, "gfx942"))
         return
     every = list(kinds())
     for target in SHARED:

@@ -6,6 +6,7 @@ in units of what the dtype of its tensors allows.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
@@ -151,6 +152,21 @@ def variants(module: ModuleType) -> Iterator[tuple[str, float]]:
             yield (
                 f"mean {shape} {dim} {dtype}",
                 compare(lambda x, dim=dim: module._means(x, dim)[0], lambda x, dim=dim: x.mean(dim), [x], dy),
+            )
+
+    shapes = [(2, 784, 3, 5), (1, 70, 300, 2), (2, 3, 10, 4, 33), (1, 5, 1, 7, 1), (3, 1, 2, 2, 100)]
+    for shape, dtype in product(shapes, ALLOWED):
+        for dims in itertools.permutations(range(1, len(shape) - 1), min(3, len(shape) - 2)):
+            x = draw(*shape, dtype=dtype)
+            dy = [draw(*shape[:d], *shape[d + 1 :], dtype=dtype, seed=d) for d in dims]
+            yield (
+                f"means {shape} {dims} {dtype}",
+                compare(
+                    lambda x, dims=dims: module._means(x, *dims),
+                    lambda x, dims=dims: [x.mean(d) for d in dims],
+                    [x],
+                    dy,
+                ),
             )
 
 

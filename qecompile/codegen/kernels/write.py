@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from qecompile.activations import Function
 from qecompile.codegen.kernels.form import ROWS, Form, forms_of, kernel_owners, rows_of
 from qecompile.codegen.kernels.launching import IMPORTS, LAUNCHING, NO_KERNELS, START
-from qecompile.codegen.kernels.mean import MEAN, MEAN_KERNEL
+from qecompile.codegen.kernels.mean import MEAN, MEAN_KERNEL, ONE_BY_ONE, TWO_MEANS, TWO_MEANS_KERNEL
 from qecompile.codegen.kernels.mix import write_mix_kernels
 from qecompile.codegen.kernels.mix_ops import MIX, PLAIN
 from qecompile.codegen.kernels.stack import FUNCTIONS, MOST_CHANNELS, Stacked, stacked, write_stack_kernels
@@ -40,6 +40,11 @@ def kernel_section(
     if means:
         w.block(MEAN_KERNEL)
         w.block(MEAN)
+        if " = _means(" in source:
+            w.block(TWO_MEANS_KERNEL)
+            w.block(TWO_MEANS)
+        else:
+            w.block(ONE_BY_ONE)
     if forms or rows:
         if not forms:
             w.block(PLAIN)
