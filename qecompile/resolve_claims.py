@@ -90,11 +90,12 @@ def read_model(frame: Frame) -> Model | None:
     if not statements:
         return None
     with frame.tables.collector.attempt():
-        return _read_model(statements[0], frame.scope)
+        return _read_model(statements[0], frame)
     return None
 
 
-def _read_model(statement: tree.ModelStatement, scope: Scope) -> Model:
+def _read_model(statement: tree.ModelStatement, frame: Frame) -> Model:
+    scope = frame.scope
     target = text(statement.target, scope)
     module, colon, attribute = target.partition(":")
     if not colon or not all(p.isidentifier() for p in [*module.split("."), *attribute.split(".")]):
@@ -114,7 +115,13 @@ def _read_model(statement: tree.ModelStatement, scope: Scope) -> Model:
                 follower.distribution.span,
                 help=help,
             )
-    return Model(target=target, inputs=inputs, place=statement.target.span)
+    output = frame.space(statement.output, scope) if statement.output else None
+    if output and statement.output and output.parent is not None:
+        help = f"an output has no axis of `{output.parent}` that says which copy is meant"
+        fail("QE085", f"the output space `{output.name}` is nested", statement.output.span, help=help)
+    return Model(
+        target=target, inputs=inputs, output=output.name if output else None, place=statement.target.span
+    )
 
 
 def _read_input(drawn: tree.DrawnInput, scope: Scope) -> Input:

@@ -176,10 +176,14 @@ class Input(Frozen):
 
 
 class Model(Frozen):
-    """A `model` clause: the network whose function the group must preserve, its inputs, and its place."""
+    """A `model` clause: the network whose function the group must preserve, its inputs, and its place.
+
+    With `output` the last axis of what the network gives is an axis of that space, and moves along.
+    """
 
     target: str
     inputs: tuple[Input, ...] = ()
+    output: str | None = None
     place: Span | None = None
 
 

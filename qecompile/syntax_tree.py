@@ -249,7 +249,9 @@ class _TreeBuilder(Transformer[Token, Any]):
         )
 
     def model(self, target: tree.Text, *inputs: Any) -> tree.ModelStatement:
-        return tree.ModelStatement(target, _present(inputs), target.span)
+        outputs = [i for i in inputs if isinstance(i, tree.Reference)]
+        drawn = tuple(i for i in inputs if isinstance(i, tree.DrawnInput))
+        return tree.ModelStatement(target, drawn, outputs[0] if outputs else None, target.span)
 
     def arguments(self, *arguments: Any) -> tuple[Any, ...]:
         return _present(arguments)

@@ -254,10 +254,11 @@ class DrawnInput:
 
 @dataclass(frozen=True, slots=True)
 class ModelStatement:
-    """`model "package.module:callable" with input normal(8, 784)`."""
+    """`model "package.module:callable" with input normal(8, 784) output D`."""
 
     target: Text
     inputs: tuple[DrawnInput, ...]
+    output: Reference | None
     span: Span
 
 

@@ -31,4 +31,6 @@ def with_model(name: str, text: str | None = None) -> Spec:
         f"normal({sizes})" if x.is_floating_point() else f"tokens({sizes}, below = {case.arguments['vocab']})"
     )
     end = text.rindex("}")
-    return qe.parse(f'{text[:end]}\n  model "library_models:{name}" with input {drawn}\n}}', **case.arguments)
+    output = "output D" if case.streams else ""
+    model = f'model "library_models:{name}" with input {drawn} {output}'
+    return qe.parse(f"{text[:end]}\n  {model}\n}}", **case.arguments)

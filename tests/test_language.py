@@ -435,11 +435,14 @@ def test_inputs_of_a_model() -> None:
         ("normal(3, below = 2)", "`normal` has no option `below`"),
         ("x = normal(3), normal(3)", "an input without a name follows one with a name"),
         ("x = normal(3), x = normal(3)", "the input `x` is given twice"),
+        ("normal(3) output b", "the output space `b` is nested"),
     ],
 )
 def test_inputs_that_cannot_be_drawn(inputs: str, message: str) -> None:
     with pytest.raises(SymError) as caught:
-        body(f'space a = 2 : permute  param p : a  model "m:f" with input {inputs}')
+        body(
+            f'space a = 2 : permute {{ space b = 2 : fixed }}  param p : a b  model "m:f" with input {inputs}'
+        )
     assert [(d.code, d.message) for d in caught.value.diagnostics] == [("QE085", message)]
 
 

@@ -32,7 +32,7 @@ spec every(n: int = 3, w: ints = [1, 2..n], kind: text = "a") {
   param W[1] : a[1] in* <- x^-1 from "layers.{2*(i-1)}.{{w}}" as "(part a) x" at part = 0
   param over : [a[1]^{pre: 1, post: -2}, x^(n + 1), scale, over, at, model]
   feature Q = W . over over x, a[1]
-  model "m:f" with input normal(8, 784)
+  model "m:f" with input normal(8, 784), ids = tokens(8, below = 10) output a[0]
   include t(n = 3) as b[i] for i in 1..2 with x = a
   expect dim(W[1] -> W[1]) <= 1
   expect diagrams(dim -> W[1]) == 1 for i in 1..2

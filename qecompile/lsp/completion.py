@@ -50,7 +50,7 @@ _INSIDE = {
     "space": ("for",),
     "feature": ("for", "over"),
     "include": ("for", "as", "with"),
-    "model": ("with input", "normal", "uniform", "ones", "tokens"),
+    "model": ("with input", "normal", "uniform", "ones", "tokens", "output"),
     "use": (),
     "let": (),
     "spec": (),
@@ -111,7 +111,7 @@ def _wanted(statement: str, written: str) -> tuple[str, ...]:
             return ("parameter", "space", *values)
         case "expect":
             return ("parameter", *values) if "=" not in written else values
-        case "metanet" | "include":
+        case "metanet" | "include" | "model":
             return ("space", *values)
         case _:
             return values

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from qecompile.errors import Diagnostic, SymError
-from qecompile.groups import Group
 from qecompile.model.candidates import Candidate, find_candidates
 from qecompile.model.estimate import estimated_maximality
 from qecompile.model.kernel import MOST_DENSE
@@ -23,7 +22,7 @@ from qecompile.model.maximality import Maximality, dense_maximality
 from qecompile.model.network import Network
 from qecompile.model.points import make_point
 from qecompile.model.preserve import Preservation, check_preserved
-from qecompile.orbit import orbit_dim
+from qecompile.orbit import factors, orbit_dim
 from qecompile.spec import Spec
 
 
@@ -44,7 +43,7 @@ def audit(network: Network, seed: int = 0) -> Audit:
     """
     preservation = check_preserved(network, seed)
     generator = torch.Generator().manual_seed(seed + 1)
-    points = [make_point(network, Group(network.spec), generator) for _ in range(2)]
+    points = [make_point(network, generator) for _ in range(2)]
     return Audit(preservation, check_maximal(network, seed), find_candidates(network, points))
 
 
@@ -56,8 +55,11 @@ def check_maximal(network: Network, seed: int = 0) -> Maximality:
         ValueError: the orbit is beyond the limits of exact computation.
     """
     generator = torch.Generator().manual_seed(seed + 2)
-    count = sum(math.prod(p.shape) for p in network.spec.parameters)
     declared = orbit_dim(network.spec)
+    if any(f.space == network.model.output and f.dim for f in factors(network.spec)):
+        why = f"the output moves along with `{network.model.output}`, whose group is continuous"
+        return Maximality(declared, declared, False, "none", why, {}, ())
+    count = sum(math.prod(p.shape) for p in network.spec.parameters)
     if count <= MOST_DENSE:
         return dense_maximality(network, declared, generator)
     return estimated_maximality(network, declared, count, generator)

@@ -12,31 +12,28 @@ import torch
 from torch import Tensor
 
 from qecompile.group_elements import Element, Part
-from qecompile.groups import Group
 from qecompile.model.moves import Word
 from qecompile.model.network import Network
 from qecompile.model.points import Point
 from qecompile.spec import Axis
 
 
-def blame(
-    network: Network, group: Group, g: Element, points: Sequence[Point], moves: Sequence[str]
-) -> str | None:
+def blame(network: Network, g: Element, points: Sequence[Point], moves: Sequence[str]) -> str | None:
     """The one parameter that makes the function stay if it moves in another way, at all points."""
     others = {
-        "stays as it is (charge 0, or another space)": group.identity(),
+        "stays as it is (charge 0, or another space)": network.group.identity(),
         "moves the other way (its dual)": _altered(g, dual=True),
         "moves twice as much (twice the charge)": _altered(g, dual=False),
     }
     for way, other in others.items():
         for name in moves:
-            if all(_stays(network, group, g, other, point, name) for point in points):
+            if all(_stays(network, g, other, point, name) for point in points):
                 return f"it does not if `{name}` {way}"
     return None
 
 
 def blame_still(
-    network: Network, group: Group, g: Element, points: Sequence[Point], word: Word, moves: Sequence[str]
+    network: Network, g: Element, points: Sequence[Point], word: Word, moves: Sequence[str]
 ) -> str | None:
     """The one parameter that makes the function stay if it moves, which it does not."""
     spec = network.spec
@@ -45,9 +42,9 @@ def blame_still(
             continue
         for charge in (1, -1, 2):
             axes = [_charged(a, word, charge) for a in p.axes]
-            moved = [group.act_on(g, axes, point.theta[p.name]) for point in points]
-            acted = [{**group.act(g, q.theta), p.name: t} for q, t in zip(points, moved, strict=True)]
-            if all(q.error(network, t) <= q.tolerance for q, t in zip(points, acted, strict=True)):
+            moved = [network.group.act_on(g, axes, point.theta[p.name]) for point in points]
+            acted = [{**network.act(g, q.theta), p.name: t} for q, t in zip(points, moved, strict=True)]
+            if all(q.error(network, t, g) <= q.tolerance for q, t in zip(points, acted, strict=True)):
                 return f"it does not if `{p.name}` has charge {charge} there"
     return None
 
@@ -60,10 +57,10 @@ def _charged(axis: Axis, word: Word, charge: int) -> Axis:
     return axis.model_copy(update={"charges": (*axis.charges[:k], charge, *axis.charges[k + 1 :])})
 
 
-def _stays(network: Network, group: Group, g: Element, other: Element, point: Point, name: str) -> bool:
+def _stays(network: Network, g: Element, other: Element, point: Point, name: str) -> bool:
     """Whether the function stays if one parameter moves by another element."""
-    mixed = {**group.act(g, point.theta), **group.act(other, {name: point.theta[name]})}
-    return point.error(network, mixed) <= point.tolerance
+    mixed = {**network.act(g, point.theta), **network.group.act(other, {name: point.theta[name]})}
+    return point.error(network, mixed, g) <= point.tolerance
 
 
 def _altered(g: Element, *, dual: bool) -> Element:

@@ -20,9 +20,11 @@ from qecompile.checkpoints.matching import Found, match
 from qecompile.checkpoints.reading import view_parameter
 from qecompile.checkpoints.stored import Stored, quote
 from qecompile.errors import IRError, Note
+from qecompile.group_elements import Element
+from qecompile.groups import Group
 from qecompile.model.finding import find_model, guarded, refuse
 from qecompile.model.running import running
-from qecompile.spec import Entry, Input, Model, Param, Spec
+from qecompile.spec import Axis, Entry, Input, Model, Param, Spec
 
 Weights = Mapping[str, Tensor]
 Drawn = tuple[tuple[Tensor, ...], dict[str, Tensor]]
@@ -55,11 +57,12 @@ class Network:
 
     Attributes:
         spec: the spec.
+        group: its group.
         weights: the parameters as the network was made, in float64.
     """
 
     def __init__(self, spec: Spec, weights: Weights | None = None) -> None:
-        self.spec = spec
+        self.spec, self.group = spec, Group(spec)
         found = find_model(spec)
         self.model: Model = _declared(spec)
         self._slots: tuple[Slot, ...] = ()
@@ -107,11 +110,37 @@ class Network:
         leaves = [x for x in tree_flatten(outputs)[0] if isinstance(x, Tensor)]
         real = [torch.view_as_real(x) if x.is_complex() else x for x in leaves]
         floating = [x.reshape(-1).double() for x in real if x.is_floating_point()]
+        if self.model.output is not None:
+            self._check_last_axis([tuple(x.shape) for x in real if x.is_floating_point()], self.model.output)
         if not floating or not sum(x.numel() for x in floating):
             shown = str(leaves[0].dtype).removeprefix("torch.") if leaves else type(outputs).__name__
             help = "a model gives floating tensors, alone or in tuples, lists and dictionaries"
             refuse("QE304", self.model, f"`{self.model.target}` gives no floating numbers, but {shown}", help)
         return torch.cat(floating)
+
+    def _check_last_axis(self, shapes: Sequence[tuple[int, ...]], space: str) -> None:
+        size = self.spec.space[space].size
+        for shape in shapes:
+            if not shape or shape[-1] != size:
+                message = f"`{self.model.target}` gives a tensor of shape {list(shape)}"
+                refuse("QE304", self.model, f"{message}, whose last axis is not `{space}` of size {size}")
+
+    def follow(self, g: Element | None, output: Tensor) -> Tensor:
+        """What a group element does to an output: nothing, unless its last axis belongs to a space."""
+        if g is None or self.model.output is None:
+            return output
+        space = self.spec.space[self.model.output]
+        axis = Axis(space=space.name, charges=(1,) * len(space.characters))
+        moved: Tensor = self.group.act_on(g, (axis,), output.view(-1, space.size))
+        return moved.reshape(-1)
+
+    def act(self, g: Element, theta: Weights, space: str | None = None) -> dict[str, Tensor]:
+        """The weights moved by an element; by one that acts by one space only, if that is named."""
+        params = self.spec.params
+        touched = {
+            n: t for n, t in theta.items() if not space or any(a.space == space for a in params[n].axes)
+        }
+        return {**theta, **self.group.act(g, touched)}
 
     def values(self, theta: Weights, inputs: Drawn) -> Tensor:
         """The same without gradients; every number is finite.

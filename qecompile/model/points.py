@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from qecompile.groups import Group
+from qecompile.group_elements import Element
 from qecompile.model.finding import refuse
 from qecompile.model.network import Drawn, Network, Weights, typical_size
 
@@ -45,21 +45,26 @@ class Point:
         """The largest difference that rounding explains, relative to `scale`."""
         return MARGIN * (self.condition + float(self.output.abs().max()) / self.scale)
 
-    def error(self, network: Network, theta: Weights) -> float:
-        """How far other weights take the output, relative to `scale`; the largest float if to no number."""
+    def error(self, network: Network, theta: Weights, g: Element | None = None) -> float:
+        """How far other weights take the output, relative to `scale`; the largest float if to no number.
+
+        Args:
+            network: the network.
+            theta: the weights.
+            g: the element that moves the output along, if it has an axis that does.
+        """
         with torch.no_grad():
             other = network(theta, self.inputs)
         if other.shape != self.output.shape or not bool(other.isfinite().all()):
             return sys.float_info.max
-        return float((other - self.output).abs().max()) / self.scale
+        return float((other - network.follow(g, self.output)).abs().max()) / self.scale
 
 
-def make_point(network: Network, group: Group, generator: torch.Generator, *, own: bool = False) -> Point:
+def make_point(network: Network, generator: torch.Generator, *, own: bool = False) -> Point:
     """Weights and inputs with what is needed to judge differences there.
 
     Args:
         network: the network.
-        group: its group.
         generator: where numbers come from.
         own: take the weights of the network as it was made, not those near it.
 
@@ -82,7 +87,7 @@ def make_point(network: Network, group: Group, generator: torch.Generator, *, ow
             "QE307", model, f"what `{model.target}` gives does not depend on the parameters of the spec", help
         )
     scale = min(varied, largest) if largest else varied
-    moved = group.act(group.sample(generator), theta)
+    moved = network.act(network.group.sample(generator), theta)
     condition = _condition(network, theta, inputs, scale, generator)
     with torch.no_grad():
         finite = bool(network(moved, inputs).isfinite().all())

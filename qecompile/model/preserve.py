@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import torch
 
 from qecompile.group_elements import Element
-from qecompile.groups import Group
 from qecompile.model.blame import blame, blame_still
 from qecompile.model.moves import Move, Word, broad_move, single_moves, words
 from qecompile.model.network import Network
@@ -80,19 +79,19 @@ def check_preserved(network: Network, seed: int = 0) -> Preservation:
     Raises:
         SymError: the network cannot be run, is not deterministic, or does not depend on its weights.
     """
-    generator, group = torch.Generator().manual_seed(seed), Group(network.spec)
+    generator = torch.Generator().manual_seed(seed)
     kinds = [*words(network.spec)]
     worst = tolerance = condition = 0.0
     elements, failed = 0, dict[Word, Failure]()
     for number in range(THETAS):
-        point = make_point(network, group, generator, own=number == 0)
+        point = make_point(network, generator, own=number == 0)
         condition, tolerance = max(condition, point.condition), max(tolerance, point.tolerance)
-        for word, g in _elements(network, group, kinds, generator):
+        for word, g in _elements(network, kinds, generator):
             elements += 1
-            error = point.error(network, group.act(g, point.theta))
+            error = point.error(network, network.act(g, point.theta, word.space if word else None), g)
             worst = max(worst, error)
             if error > point.tolerance and word is not None and word not in failed:
-                failed[word] = _locate(network, group, word, point, error, generator)
+                failed[word] = _locate(network, word, point, error, generator)
             if error > point.tolerance and word is None and not failed:
                 moved = tuple(network.spec.params)
                 failed[Word("", "")] = Failure("all spaces", "all words", "", error, moved, None)
@@ -100,29 +99,27 @@ def check_preserved(network: Network, seed: int = 0) -> Preservation:
 
 
 def _elements(
-    network: Network, group: Group, kinds: Sequence[Word], generator: torch.Generator
+    network: Network, kinds: Sequence[Word], generator: torch.Generator
 ) -> Iterator[tuple[Word | None, Element]]:
     for word in kinds:
         yield word, broad_move(network.spec, word, generator).element
-    yield None, group.sample(generator)
+    yield None, network.group.sample(generator)
 
 
-def _locate(
-    network: Network, group: Group, word: Word, point: Point, error: float, generator: torch.Generator
-) -> Failure:
+def _locate(network: Network, word: Word, point: Point, error: float, generator: torch.Generator) -> Failure:
     """The first single place at which the word changes the function, and which parameter is to blame."""
     found: Move | None = None
     for move in single_moves(network.spec, word, generator):
-        there = point.error(network, group.act(move.element, point.theta))
+        there = point.error(network, network.act(move.element, point.theta, word.space), move.element)
         if there > point.tolerance:
             found, error = move, there
             break
     everywhere = broad_move(network.spec, word, generator).element
-    acted = group.act(found.element if found else everywhere, point.theta)
+    acted = network.act(found.element if found else everywhere, point.theta, word.space)
     moves = tuple(n for n, t in acted.items() if not torch.equal(t, point.theta[n]))
-    points = [point, make_point(network, group, generator)]
-    hint = blame(network, group, everywhere, points, moves)
-    hint = hint or blame_still(network, group, everywhere, points, word, moves)
+    points = [point, make_point(network, generator)]
+    hint = blame(network, everywhere, points, moves)
+    hint = hint or blame_still(network, everywhere, points, word, moves)
     if hint is None and error < EPSILON_SIZED:
         hint = "so little that an epsilon, as norms have it, may be behind it"
     return Failure(word.space, word.text, found.where if found else "", error, moves, hint)
