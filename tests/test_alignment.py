@@ -21,6 +21,7 @@ from qecompile.alignment.align import align
 from qecompile.alignment.balance import balance
 from qecompile.alignment.compact import best_assignment, best_matrix
 from qecompile.augment import Augmented, RandomElement
+from qecompile.checkpoints.aligning import align_checkpoints
 from qecompile.cli import main
 from qecompile.errors import SymError
 from qecompile.group_elements import random_matrix
@@ -83,11 +84,39 @@ def test_the_element_of_a_balance_makes_its_weights() -> None:
         torch.testing.assert_close(x, weights[name])
 
 
-def test_one_sided_charges_come_to_norm_one() -> None:
+def test_one_sided_charges_come_to_one_point() -> None:
     """As in front of a batch norm: all charges are positive, and no norm is least."""
     spec = spec_of({"x": "3 fixed", "h": "2 scale"}, {"W": "h x*", "s": "h^2"})
-    balanced = balance(spec, drawn(spec)).weights
-    torch.testing.assert_close(balanced["W"].square().sum(1) + balanced["s"].square(), torch.ones(2).double())
+    theta = drawn(spec)
+    here, there = balance(spec, theta).weights, balance(spec, moved(spec, theta, scale=5.0)).weights
+    torch.testing.assert_close(here, there)
+    count = 3 / math.sqrt(6) + 2 / math.sqrt(2)
+    norms = here["W"].square().sum(1) + 2 * here["s"].square()
+    torch.testing.assert_close(norms, torch.full((2,), count, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("spaces", "types"),
+    [
+        ({"h": "3 scale", "k": "5 scale"}, {"W": "h k"}),  # rows and columns cannot all have norm 1
+        ({"h": "2 scale", "h.k": "3 scale"}, {"W": "h k"}),
+        ({"x": "3 fixed", "h": "4 scale(pre) * scale(post)"}, {"W": "h^1,1 x", "V": "h^-1,-1 x"}),
+        ({"u": "2 rotate * dilate(pre) * dilate(post)"}, {"v": "u^1,2", "w": "u^-1,-2"}),
+        ({"x": "5 fixed", "v": "4 linear"}, {"W": "v x"}),
+        ({"x": "2 fixed", "v": "4 linear"}, {"W": "v* x"}),
+        ({"x": "3 fixed", "h": "4 scale"}, {"W": "h^2 x", "V": "h^-3 x"}),
+    ],
+)
+def test_steps_that_could_work_against_each_other_come_to_an_end(
+    spaces: dict[str, str], types: dict[str, str]
+) -> None:
+    """Scales on both sides of a matrix, two characters on one axis, and GL on one side of everything."""
+    spec = spec_of(spaces, types)
+    theta = drawn(spec)
+    balanced = balance(spec, theta)
+    for part in balanced.element.parts.values():
+        assert all(1e-8 < float(c.min()) <= float(c.max()) < 1e8 for c in part.characters)
+    assert align(spec, theta, moved(spec, theta, scale=2.0)).after < 1e-6
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -176,12 +205,46 @@ def test_what_is_found_is_an_element_whether_or_not_the_two_are_alike() -> None:
     assert found.after < found.before
 
 
-def test_more_beginnings_are_never_worse_and_the_seed_decides() -> None:
+@pytest.mark.parametrize("seed", range(4))
+def test_more_beginnings_are_never_worse_and_the_seed_decides(seed: int) -> None:
+    """Each beginning has random numbers of its own, and torch's are left alone."""
     spec = spec_of({"h": "7 permute * sign"}, {"W": "h h*", "b": "h"})
-    a, b = drawn(spec, 0), drawn(spec, 1)
-    few, many = (align(spec, a, b, restarts=n) for n in (0, 6))
-    assert many.after <= few.after
-    assert align(spec, a, b, restarts=6).after == many.after
+    a, b = drawn(spec, 2 * seed), drawn(spec, 2 * seed + 1)
+    state = torch.get_rng_state()
+    found = [align(spec, a, b, restarts=n, seed=seed).after for n in (0, 1, 3, 6)]
+    assert found == sorted(found, reverse=True)
+    assert align(spec, a, b, restarts=6, seed=seed).after == found[-1]
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nothing_ends_up_farther_away(seed: int) -> None:
+    """Where balanced weights are nearer and the weights themselves are not, the identity is found."""
+    spec = spec_of(
+        {"x": "5 fixed", "y": "2 fixed", "v": "4 linear", "h": "4 permute * scale"},
+        {"W": "v x", "V": "v* y", "H": "h^2 x", "K": "h^-3 x"},
+    )
+    found = align(spec, drawn(spec, seed), drawn(spec, seed + 10))
+    assert found.after <= found.before
+
+
+def test_signs_are_changed_a_few_at_a_time_where_all_at_once_is_no_step_upwards() -> None:
+    """Signs of both sides of a matrix: what each promises supposes that the others stay."""
+    spec = spec_of({"x": "5 fixed", "v": "40 sign"}, {"W": "v x", "V": "v v*"})
+    theta = drawn(spec)
+    assert align(spec, theta, moved(spec, theta, seed=1)).after < 0.7  # 1.37 if all or none are changed
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-40, 1e30, 1e250])
+def test_numbers_of_any_size(unit: float) -> None:
+    spec = spec_of({"h": "4 permute * scale", "v": "2 linear"}, {"W": "h v", "V": "h* v*"})
+    theta = drawn(spec)
+    other = moved(spec, theta, seed=1)
+    a, b = ({name: x * unit for name, x in t.items()} for t in (theta, other))
+    assert align(spec, a, b).after < 1e-6
+    far = align(spec, a, {name: x / unit for name, x in b.items()})
+    assert math.isfinite(far.after)
+    assert all(t.isfinite().all() for part in far.element.parts.values() for _, t in part.tensors())
 
 
 def test_a_group_without_freedom_and_sizes_of_one() -> None:
@@ -271,6 +334,31 @@ def test_match_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     out = capsys.readouterr().out
     assert "before" in out
     assert "the same network as" in out
+
+
+def test_match_refuses_names_before_it_searches(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of another kind, or the one that stays."""
+    spec, a, b = checkpoints(tmp_path)
+    monkeypatch.setattr("qecompile.checkpoints.aligning.align", lambda *_, **__: pytest.fail("searched"))
+    assert main(["match", str(spec), str(a), str(b), "-o", str(tmp_path / "c.pt")]) == 2
+    assert "another kind of file" in capsys.readouterr().err
+    assert main(["match", str(spec), str(a), str(b), "-o", str(a), "--force"]) == 2
+    with pytest.raises(SymError, match="two files"):
+        align_checkpoints(qe.load(spec), a, b, a, overwrite=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_match_reads_two_dtypes_and_keeps_that_of_the_second(tmp_path: Path, dtype: torch.dtype) -> None:
+    spec, a, b = checkpoints(tmp_path)
+    save_file({name: x.to(dtype) for name, x in load_file(b).items()}, b)
+    out = tmp_path / "c.safetensors"
+    found = align_checkpoints(qe.load(spec), a, b, out)
+    assert found.alignment.after < 0.02
+    for name, x in load_file(out).items():
+        assert x.dtype == dtype
+        torch.testing.assert_close(x.float(), load_file(a)[name], rtol=0.02, atol=0.02)
 
 
 def test_match_refuses_what_is_not_finite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,10 @@ Both sets of weights are balanced (`balance.py`), which leaves permutations, sig
 improved space by space (`compact.py`) until no step raises <a, g.b>. That is a local maximum, as the problem
 is a quadratic assignment, so there are several beginnings: the weights as they are, which is best for
 networks of one initialisation; a permutation by norms (`fingerprints.py`); random elements if asked for.
-Whatever is found is an element of the group, so g.b is the same function as b.
+What each leads to is measured on a and b as they were, with the scales that balancing found and with those of
+b, and beside the identity: the nearest counts, so that g.b is never farther from a than b is. Whatever is
+found is an element of the group, so g.b is the same function as b. That a copy of a is found again is the
+rule, not a certainty: the ascent may end early, and balanced weights need not be unique (`balance.py`).
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from qecompile.alignment.compact import best_step, moves, turns
 from qecompile.alignment.fingerprints import alike
 from qecompile.group_elements import Element
 from qecompile.groups import Group
-from qecompile.spec import Spec
+from qecompile.spec import Space, Spec
 
 ROUNDS = 100
 
@@ -32,9 +35,9 @@ class Alignment:
 
     Attributes:
         element: g, in float64.
-        before: the distance of a and b, as a share of the norm of a.
-        after: the distance of a and g.b, as a share of the norm of a.
-        rounds: how often all spaces were gone through from the best beginning.
+        before: the distance of a and b, as a share of the norm of a, or itself if a is 0.
+        after: that of a and g.b; never more than `before`.
+        rounds: how often all spaces were gone through from the best beginning; 0 if nothing came closer.
     """
 
     element: Element
@@ -62,17 +65,32 @@ def align(
     if restarts < 0:
         raise ValueError(f"restarts is the number of further beginnings, 0 or more, not {restarts}")
     group = Group(spec)
-    there, here = _checked(spec, a, "a"), _checked(spec, b, "b")
+    there, here = _in_one_unit(_checked(spec, a, "a"), _checked(spec, b, "b"))
     target, moved = balance(spec, there), balance(spec, here)
     generator = torch.Generator().manual_seed(seed)
     starts = [group.identity(), alike(spec, target.weights, moved.weights)]
     starts += [group.sample(generator, scale=0.0) for _ in range(restarts)]
-    found = [_ascend(spec, target.weights, moved.weights, start, generator) for start in starts]
-    best = max(found, key=lambda f: f[1])
-    element = group.compose(group.inverse(target.element), group.compose(best[0], moved.element))
-    whole = _norm(there) or 1.0
-    after = _norm({n: there[n] - x for n, x in group.act(element, here).items()})
-    return Alignment(element, _norm({n: there[n] - here[n] for n in there}) / whole, after / whole, best[2])
+    back = group.inverse(target.element)
+    found = [Alignment(group.identity(), before := _distance(there, here), before, 0)]
+    for k, start in enumerate(starts):
+        order = torch.Generator().manual_seed((seed + k) % 2**63)  # whatever the number of beginnings
+        element, rounds = _ascend(spec, target.weights, moved.weights, start, order)
+        for g in (group.compose(back, group.compose(element, moved.element)), element):
+            found.append(Alignment(g, before, _distance(there, group.act(g, here)), rounds))
+    return min(found, key=lambda f: f.after if math.isfinite(f.after) else math.inf)
+
+
+def _in_one_unit(a: Weights, b: Weights) -> tuple[Weights, Weights]:
+    """Both in units of their greatest number, if a is not 0, so that no square is out of range."""
+    unit = max((float(x.abs().amax()) for theta in (a, b) for x in theta.values()), default=0.0)
+    if not any(x.any() for x in a.values()):
+        return a, b
+    return {n: x / unit for n, x in a.items()}, {n: x / unit for n, x in b.items()}
+
+
+def _distance(a: Weights, b: Weights) -> float:
+    """The norm of a - b, as a share of that of a; in itself if a is 0."""
+    return _norm({name: a[name] - b[name] for name in a}) / (_norm(a) or 1.0)
 
 
 def _checked(spec: Spec, theta: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
@@ -91,8 +109,8 @@ def _checked(spec: Spec, theta: Mapping[str, Tensor], name: str) -> dict[str, Te
 
 def _ascend(
     spec: Spec, a: Weights, b: Weights, start: Element, generator: torch.Generator
-) -> tuple[Element, float, int]:
-    """Steps upwards from a beginning: the element, <a, g.b>, and the number of rounds.
+) -> tuple[Element, int]:
+    """Steps upwards from a beginning: the element and the number of rounds.
 
     Signs and rotations come first, as permutations chosen while they are wrong would be chosen by chance.
     """
@@ -100,8 +118,7 @@ def _ascend(
     found: tuple[Element, Weights, float, int] = (start, here, _inner(a, here), 0)
     for permuted in (False, True):
         found = _climb(spec, a, found, generator, permuted=permuted)
-    element, _, value, rounds = found
-    return element, value, rounds
+    return found[0], found[3]
 
 
 def _climb(
@@ -120,12 +137,21 @@ def _climb(
     while rising and count < ROUNDS:
         before, count = value, count + 1
         for k in torch.randperm(len(spaces), generator=generator).tolist():
-            step = best_step(spec, spaces[k], a, here, permuted=permuted)
-            there = act_along(spec, still, spaces[k], step, here)
-            if (higher := _inner(a, there)) > value:
-                element, here, value = group.compose(with_parts(spec, step), element), there, higher
+            for most in _bounds(spaces[k]):
+                step = best_step(spec, spaces[k], a, here, permuted=permuted, most=most)
+                there = act_along(spec, still, spaces[k], step, here)
+                if (higher := _inner(a, there)) > value:
+                    element, here, value = group.compose(with_parts(spec, step), element), there, higher
+                    break
         rising = value > before + 1e-12 * abs(before)
     return element, here, value, count
+
+
+def _bounds(space: Space) -> list[int | None]:
+    """How many signs a step may change: fewer, should all that are promising be too many at a time."""
+    if space.vector is not None or space.permuted:
+        return [None]
+    return [None, *(space.size >> k for k in range(1, space.size.bit_length()))]
 
 
 def _inner(a: Weights, b: Weights) -> float:

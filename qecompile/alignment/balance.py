@@ -16,8 +16,13 @@ space; where a parameter has m axes of a space, they are as long as 1/m of the b
 of matrices (Osborne, "On pre-conditioning of matrices", 1960).
 
 A least norm is not attained where all charges of an index value have one sign, as in front of a batch norm or
-at a neuron without outgoing weights: there f = 1 is the choice, which no other element of the orbit shares
-either. Nor is it on directions in which P or Q vanish: both get a millionth of their mean eigenvalue.
+at a neuron without outgoing weights. There f(t) - 2 w t, or f(t) + 2 w t if all are negative, is least; w
+is the sum of |q| over the entries that are not 0, each divided by the root of the number of entries of its
+parameter. That is convex still, with a least point that is one for the orbit, and common to the two sides of
+a matrix that is scaled on both. A GL of which only P or only Q is there makes that the identity where it has
+rank. Directions in which one of both vanishes get a millionth of the mean eigenvalue. It may also happen that
+no scale of one index value is free but some of many together are (`h h*` beside a bias of h): then, and
+wherever ROUNDS are not enough, what is found depends on the point of the orbit, and matching starts from it.
 """
 
 from __future__ import annotations
@@ -40,7 +45,10 @@ Weights = Mapping[str, Tensor]
 ROUNDS = 200
 STILL = 1e-10
 RIDGE = 1e-6
-LONGEST = 2.0
+RANK = 1e-10
+NEWTON = 50
+FARTHEST = 100.0
+"""The longest logarithm of a scale."""
 
 
 class Balanced(NamedTuple):
@@ -58,12 +66,12 @@ def balance(spec: Spec, theta: Weights) -> Balanced:
         theta: [*shape] for every parameter, float64, finite.
     """
     parts, weights = dict(with_parts(spec, {}).parts), dict(theta)
-    spaces = [s for s in spec.spaces if s.vector == "linear" or _numbers(s)]
+    lines = [(s, n) for s in spec.spaces for n in _lines(s)]
     still = still_parts(spec)
     for _ in range(ROUNDS):
         moved = 0.0
-        for space in spaces:
-            part, change = _step(spec, space, weights)
+        for space, n in lines:
+            part, change = _step(spec, space, n, weights, parts[space.name])
             weights = act_along(spec, still, space, {space.name: part}, weights)
             parts[space.name] = _times(part, parts[space.name])
             moved = max(moved, change)
@@ -110,9 +118,13 @@ def axes_of(spec: Spec, space: Space) -> Iterator[tuple[Param, int, Axis]]:
                 yield p, k, axis
 
 
-def _numbers(space: Space) -> list[int]:
-    """Which characters of a space are positive numbers."""
-    return [n for n, c in enumerate(space.characters) if c.word != "sign"]
+def _lines(space: Space) -> list[int | None]:
+    """What steps are taken along in a space: its positive characters, by number, and None for GL.
+
+    One after the other: two characters of one axis that each went all the way would together go twice it.
+    """
+    found: list[int | None] = [n for n, c in enumerate(space.characters) if c.word != "sign"]
+    return [*found, None] if space.vector == "linear" else found
 
 
 def _crowding(spec: Spec, space: Space) -> int:
@@ -120,19 +132,24 @@ def _crowding(spec: Spec, space: Space) -> int:
     return max((sum(a.space == space.name for a in p.axes) for p in spec.parameters), default=1) or 1
 
 
-def _step(spec: Spec, space: Space, weights: Weights) -> tuple[Part, float]:
-    """One step towards the least norm along a space, and how far it goes."""
+def _step(spec: Spec, space: Space, n: int | None, weights: Weights, gone: Part) -> tuple[Part, float]:
+    """One step towards the least norm along character n of a space, or along its matrices, and its length.
+
+    Where the least norm is not attained, steps would lead ever farther from the identity; `gone` is how far.
+    """
     part = identity_part(space, copy_shapes(spec)[space.name])
-    if space.vector == "linear":
-        logs = _geometric_mean(spec, space, weights) / (2 * _crowding(spec, space))
-        matrix = torch.linalg.matrix_exp(logs)
-        return replace(part, matrix=matrix), float(logs.abs().amax()) if logs.numel() else 0.0
-    characters, moved = list(part.characters), 0.0
-    for n in _numbers(space):
-        t = _best_exponent(_squares(spec, space, n, weights)) / _crowding(spec, space)
-        characters[n] = t.exp().expand_as(characters[n]).clone()
-        moved = max(moved, float(t.abs().amax()) if t.numel() else 0.0)
-    return replace(part, characters=tuple(characters)), moved
+    if n is None:
+        t = _geometric_mean(spec, space, weights) / (2 * _crowding(spec, space))
+        part = replace(part, matrix=torch.linalg.matrix_exp(t))
+    else:
+        squares = _squares(spec, space, n, weights)
+        t = _best_exponent(squares, _counts(spec, space, n, weights)) / _crowding(spec, space)
+        before = gone.characters[n].log()
+        t = (before + t).clamp(-FARTHEST, FARTHEST) - before
+        characters = list(part.characters)
+        characters[n] = t.exp()
+        part = replace(part, characters=tuple(characters))
+    return part, float(t.abs().amax())
 
 
 def _squares(spec: Spec, space: Space, n: int, weights: Weights) -> dict[int, Tensor]:
@@ -147,27 +164,47 @@ def _squares(spec: Spec, space: Space, n: int, weights: Weights) -> dict[int, Te
     return found
 
 
-def _best_exponent(squares: Mapping[int, Tensor]) -> Tensor:
-    """The t of least f(t), or of f(t) = 1 where all charges have one sign, by Newton's method."""
+def _counts(spec: Spec, space: Space, n: int, weights: Weights) -> Tensor:
+    """The w of every index value, or of every copy of a vector space."""
+    there = {name: (x != 0).to(x.dtype) / math.sqrt(x.numel()) for name, x in weights.items()}
+    found = _squares(spec, space, n, {name: x.sqrt() for name, x in there.items()})
+    return sum((abs(q) * x for q, x in found.items()), torch.zeros((), dtype=torch.float64))
+
+
+def _best_exponent(squares: Mapping[int, Tensor], counts: Tensor) -> Tensor:
+    """The t of least f(t), or of least f(t) -+ 2 w t where all charges have one sign.
+
+    Newton's method for log U(t) = log D(t), where U sums |q| S_q exp(2 q t) over the positive charges and D
+    over the negative ones, or w is in place of an empty sum. Either side is a line if it has one charge, and
+    is one from afar, so that few steps are enough, and logarithms keep numbers of any size finite.
+    """
     if not squares:
         return torch.zeros((), dtype=torch.float64)
-    t = torch.zeros_like(next(iter(squares.values())))
-    up, down = (sum((s for q, s in squares.items() if sign * q > 0), 0 * t) for sign in (1, -1))
-    for _ in range(100):
-        terms = [(q, s * (2 * q * t).exp()) for q, s in squares.items()]
-        norm = sum((term for _, term in terms), 0 * t)
-        slope = sum((q * term for q, term in terms), 0 * t)
-        curve = sum((2 * q * q * term for q, term in terms), 0 * t)
-        least, unit = slope / curve, norm * norm.log() / (2 * slope)
-        step = torch.where((up > 0) & (down > 0), least, torch.where((up > 0) | (down > 0), unit, 0.0))
-        t = t - step.nan_to_num(0.0).clamp(-LONGEST, LONGEST)
-        if not step.numel() or float(step.abs().amax()) < 1e-14:
+    charges = torch.tensor([*squares, 0], dtype=torch.float64)
+    logs = torch.stack([*(abs(q) * s for q, s in squares.items()), 0 * counts], -1).log()
+    nothing = (logs[..., :-1] == -math.inf).all(-1)
+    sides = [torch.where(sign * charges > 0, logs, -math.inf) for sign in (1, -1)]
+    for side in sides:
+        empty = (side == -math.inf).all(-1)
+        side[..., -1] = torch.where(empty, torch.where(nothing, 1.0, counts).log(), -math.inf)
+    t = torch.zeros_like(counts)
+    for _ in range(NEWTON):
+        (up, rise), (down, fall) = (_log_sum(side + 2 * charges * t[..., None], charges) for side in sides)
+        step = torch.where(nothing, 0.0, (up - down) / torch.where(nothing, 1.0, rise - fall))
+        t = t - step
+        if float(step.abs().amax()) < STILL:
             break
     return t
 
 
+def _log_sum(terms: Tensor, charges: Tensor) -> tuple[Tensor, Tensor]:
+    """The logarithm of the sum of exp(terms), and how fast it grows with t."""
+    total = terms.logsumexp(-1)
+    return total, 2 * (charges * (terms - total[..., None]).exp()).sum(-1)
+
+
 def _geometric_mean(spec: Spec, space: Space, weights: Weights) -> Tensor:
-    """The logarithm of X for every copy of a `linear` space: [copies, d, d]; 0 where P or Q is 0."""
+    """The logarithm of X for every copy of a `linear` space: [copies, d, d]."""
     shape = (*copy_shapes(spec)[space.name], space.size, space.size)
     grams = {dual: torch.zeros(shape, dtype=torch.float64) for dual in (False, True)}
     for p, k, axis in axes_of(spec, space):
@@ -180,7 +217,18 @@ def _geometric_mean(spec: Spec, space: Space, weights: Weights) -> Tensor:
     eye = torch.eye(space.size, dtype=torch.float64)
     p_, q_ = (torch.where(attained, g + RIDGE * m * eye, eye) for g, m in zip((p_, q_), size, strict=True))
     root, back = _power(p_, 0.5), _power(p_, -0.5)
-    return _log(back @ _power(root @ q_ @ root, 0.5) @ back)
+    middle = _log(back @ _power(root @ q_ @ root, 0.5) @ back)
+    single = _log_of_rank(grams[True]) - _log_of_rank(grams[False])
+    return torch.where(attained, middle, single)
+
+
+def _log_of_rank(x: Tensor) -> Tensor:
+    """The logarithm of a Gram matrix where it has rank, 0 elsewhere."""
+    values, vectors = torch.linalg.eigh(x)
+    there = values > values.amax(-1, keepdim=True) * RANK
+    logs = torch.where(there, torch.where(there, values, 1.0).log(), 0.0)
+    found: Tensor = (vectors * logs[..., None, :]) @ vectors.mT
+    return found
 
 
 def _spectral(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:

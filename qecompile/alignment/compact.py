@@ -51,11 +51,12 @@ def turns(space: Space) -> bool:
 
 
 def best_step(
-    spec: Spec, space: Space, a: Weights, b: Weights, *, permuted: bool = True
+    spec: Spec, space: Space, a: Weights, b: Weights, *, permuted: bool = True, most: int | None = None
 ) -> Mapping[str, Part]:
     """The step along one space that promises most: its part, and those of spaces in its copies.
 
-    With `permuted` false, index values stay where they are and only signs and rotations are chosen.
+    With `permuted` false, index values stay where they are and only signs and rotations are chosen; `most`
+    bounds how many of each copy get other signs.
     """
     permuted = permuted and space.permuted
     part = identity_part(space, copy_shapes(spec)[space.name])
@@ -67,7 +68,7 @@ def best_step(
     for name, k in pairs.items():
         even = (0,) * sum(c.word == "sign" for c in space.characters)
         scores[even] = scores[even] + _worth(k, spec.space[name])
-    source, signs = best_assignment(scores, permuted=permuted)
+    source, signs = best_assignment(scores, permuted=permuted, most=most)
     still = part if source is None else replace(part, source=source)
     parts = {space.name: _with_signs(still, space, signs)}
     for name, k in pairs.items():
@@ -88,16 +89,18 @@ def best_matrix(k: Tensor, word: str) -> Tensor:
     return matrix
 
 
-def best_assignment(scores: Scores, *, permuted: bool) -> tuple[Tensor | None, Tensor]:
+def best_assignment(
+    scores: Scores, *, permuted: bool, most: int | None = None
+) -> tuple[Tensor | None, Tensor]:
     """Where each index value comes from, and the signs it gets: [copies, n] and [copies, n, signs].
 
     Args:
         scores: by the parities of the charges, [copies, n, n]: what a pair is worth with all signs 1.
         permuted: whether values may move; otherwise only signs are chosen.
+        most: how many values of each copy may get other signs; those that gain most do.
     """
-    turns = [
-        torch.tensor(t, dtype=torch.float64) for t in product((1.0, -1.0), repeat=len(next(iter(scores))))
-    ]
+    parities = next(iter(scores))
+    turns = [torch.tensor(t, dtype=torch.float64) for t in product((1.0, -1.0), repeat=len(parities))]
     worth = torch.stack([sum((_sign(t, q) * s for q, s in scores.items()), torch.zeros(())) for t in turns])
     best, which = worth.max(0)
     n = best.shape[-1]
@@ -106,7 +109,15 @@ def best_assignment(scores: Scores, *, permuted: bool) -> tuple[Tensor | None, T
     source = torch.stack([assign(m) for m in flat]) if permuted and len(flat) else here
     source = source.reshape(best.shape[:-1])
     chosen = which.gather(-1, source[..., None]).squeeze(-1)
+    if most is not None:
+        chosen = _at_most(most, chosen, (best - worth[0]).gather(-1, source[..., None]).squeeze(-1))
     return source if permuted else None, torch.stack(turns)[chosen]
+
+
+def _at_most(most: int, chosen: Tensor, gains: Tensor) -> Tensor:
+    """The choices with the greatest gains, and 0 elsewhere: [copies, n]."""
+    first = gains.topk(most, dim=-1).indices
+    return torch.zeros_like(chosen).scatter(-1, first, chosen.gather(-1, first))
 
 
 def assign(worth: Tensor) -> Tensor:
@@ -205,7 +216,7 @@ def _correlation(p: Param, axes: list[int], a: Weights, b: Weights, same: tuple[
 def _worth(k: Tensor, space: Space) -> Tensor:
     """What the best alignment of a nested space is worth: [..., m, m] to [...]."""
     if space.vector is not None:
-        worth: Tensor = torch.linalg.svdvals(k).sum(-1)
+        worth: Tensor = (k * best_matrix(k, space.vector)).sum((-2, -1))
         return worth
     flat = k.reshape(-1, *k.shape[-2:])
     found = [float(m[torch.arange(len(m)), assign(m)].sum()) for m in flat]

@@ -68,8 +68,7 @@ def act_checkpoint(
             for its dtype afterwards.
         ValueError: `element` is not an element of the group of `spec`.
     """
-    if is_safetensors(path) != is_safetensors(out):
-        fail("QE220", f"{quote(os.fsdecode(out))} would be another kind of file than the checkpoint")
+    check_kind(path, out)
     check_target(out, overwrite)
     group = Group(spec)
     with enough_memory(), open_checkpoint(path) as archive:
@@ -91,6 +90,16 @@ def act_checkpoint(
     return Acted(tuple(n for n, changed in names if changed), tuple(n for n, changed in names if not changed))
 
 
+def check_kind(path: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
+    """Refuse to write a checkpoint of one kind as a file of the other.
+
+    Raises:
+        SymError: the names are of two kinds.
+    """
+    if is_safetensors(path) != is_safetensors(out):
+        fail("QE220", f"{quote(os.fsdecode(out))} would be another kind of file than the checkpoint")
+
+
 def _is_moved(spec: Spec, param: Param) -> bool:
     """Whether the group does anything to a parameter."""
     return any(spec.space[a.space].group != "fixed" for a in param.axes)
@@ -107,6 +116,6 @@ def _act_on_entry(
         after = group.act(element, {found.param.name: before})[found.param.name].to(stored.dtype)
         if bool(before.isfinite().all() & ~after.isfinite().all()):
             message = f"numbers of `{found.param.name}` become too large for {found.stored.dtype}"
-            fail("QE222", message, help="take a smaller --scale")
+            fail("QE222", message, help="take an element nearer to the identity, as with a smaller --scale")
         view.copy_(after)
     return stored

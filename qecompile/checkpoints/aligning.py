@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 
 from qecompile.alignment.align import Alignment, align
-from qecompile.checkpoints.acting import act_checkpoint
+from qecompile.checkpoints.acting import act_checkpoint, check_kind
 from qecompile.checkpoints.reading import enough_memory, read_checkpoint
 from qecompile.checkpoints.replace import check_target
 from qecompile.checkpoints.stored import quote
@@ -53,7 +53,10 @@ def align_checkpoints(
         SymError: a file cannot be read or written, or does not fit the spec; a number is not finite, or
             becomes too large for its dtype; or scipy is missing.
     """
+    check_kind(b, out)
     check_target(out, overwrite)
+    if os.path.realpath(out) == os.path.realpath(a) != os.path.realpath(b):
+        fail("QE951", f"{quote(os.fsdecode(out))} stands for two files", help="choose another name")
     with enough_memory():
         there, here = (read_checkpoint(spec, path, spec.params) for path in (a, b))
         for path, theta in ((a, there), (b, here)):
