@@ -609,7 +609,7 @@ def _mean_gradient(ctx, dy: Tensor) -> tuple[Tensor, None]:
 
 
 def _register_mean() -> None:
-    mean = torch.library.triton_op("qecompile_d5d4111d565d::mean", _mean_op, mutates_args=())
+    mean = torch.library.triton_op("qecompile_accca3cf8e9e::mean", _mean_op, mutates_args=())
     mean.register_autograd(_mean_gradient, setup_context=_save_mean)
 
 
@@ -701,7 +701,7 @@ def _two_means_gradient(ctx, dys: list[Tensor | None]) -> tuple[Tensor | None, N
 
 
 def _register_two_means() -> None:
-    means = torch.library.triton_op("qecompile_d5d4111d565d::two_means", _two_means_op, mutates_args=())
+    means = torch.library.triton_op("qecompile_accca3cf8e9e::two_means", _two_means_op, mutates_args=())
     means.register_autograd(_two_means_gradient, setup_context=_save_two_means)
 
 
@@ -713,10 +713,10 @@ def _taken(x: Tensor, dims: Sequence[int]) -> tuple[Tensor, ...]:
     means = {}
     for pair in zip(dims[::2], dims[1::2], strict=False):
         a, b = sorted(pair)
-        means[a], means[b] = torch.ops.qecompile_d5d4111d565d.two_means(x, a, b)
+        means[a], means[b] = torch.ops.qecompile_accca3cf8e9e.two_means(x, a, b)
     for dim in dims:
         if dim not in means:
-            means[dim] = torch.ops.qecompile_d5d4111d565d.mean(x, dim)
+            means[dim] = torch.ops.qecompile_accca3cf8e9e.mean(x, dim)
     return tuple(means[dim] for dim in dims)
 
 
@@ -898,7 +898,7 @@ def _mix_backward_op(
     need_w: bool,
     need_parts: bool,
 ) -> list[Tensor]:
-    """Gradients of x, weight and every part; what is not needed has no entries."""
+    """Gradients of x, weight and every part; what is not needed, or is dy, has no entries."""
     launches = _on_device(dy)
     fused = launches and max(weight.shape) <= 32  # larger products are for torch
     found = [dy.new_empty(0) for _ in range(2 + len(parts))]
@@ -910,7 +910,9 @@ def _mix_backward_op(
     if need_w:
         found[1] = x.flatten(0, -2).t() @ dy.flatten(0, -2)
     if need_parts:
-        found[2:] = [dy.sum_to_size(part.shape).clone() for part in parts]
+        sums = [part.shape != dy.shape for part in parts]
+        pairs = zip(sums, found[2:], parts, strict=True)
+        found[2:] = [dy.sum_to_size(p.shape).clone() if small else d for small, d, p in pairs]
     return found
 
 
@@ -963,14 +965,17 @@ def _launch_backward(
             dx_steps = _steps(dx, f.axes)
     if fused and need_w:  # one slot a program
         dweight = torch.empty(math.prod(counts), channels, width, **scratch)
-    slots = found[2:]
+    summed = [k for k, part in enumerate(f.parts) if len(part) < len(sizes)]
+    slots = [found[2 + k] for k in summed]
     if need_parts:  # one slot for each tile along the axes that the part does not run along
-        across = [[k for k in range(len(sizes)) if k not in part] for part in f.parts]
         slots = [
             torch.empty(
-                math.prod(counts[k] for k in others), math.prod(sizes[k] for k in part), width, **scratch
+                math.prod(n for k, n in enumerate(counts) if k not in f.parts[j]),
+                math.prod(sizes[k] for k in f.parts[j]),
+                width,
+                **scratch,
             )
-            for part, others in zip(f.parts, across, strict=True)
+            for j in summed
         ]
     n = max(16, _up(width, 32))
     _launch(
@@ -992,8 +997,9 @@ def _launch_backward(
         dweight = dweight.sum(0).to(dy.dtype)
     if need_parts:
         shapes = _part_shapes(dy, f)
-        slots = [s.sum(0).to(dy.dtype).view(shape) for s, shape in zip(slots, shapes, strict=True)]
-    return [dx, dweight, *slots]
+        for j, slot in zip(summed, slots, strict=True):
+            found[2 + j] = slot.sum(0).to(dy.dtype).view(shapes[j])
+    return [dx, dweight, *found[2:]]
 
 
 def _save_mix(ctx, inputs, output) -> None:
@@ -1010,15 +1016,16 @@ def _mix_gradient(ctx, dy: Tensor):
         dparts = [dy.sum_to_size(part.shape) for part in parts]
     else:
         needs = need_x, need_w, any(need_parts)
-        dx, dweight, *dparts = torch.ops.qecompile_d5d4111d565d.mix_backward(x, weight, parts, dy, *needs)
+        dx, dweight, *dparts = torch.ops.qecompile_accca3cf8e9e.mix_backward(x, weight, parts, dy, *needs)
+        dparts = [dy if p.shape == dy.shape else d for p, d in zip(parts, dparts, strict=True)]
     dparts = [d if need else None for d, need in zip(dparts, need_parts, strict=True)]
     return dx if need_x else None, dweight if need_w else None, dparts
 
 
 def _register_mix() -> None:
-    mix = torch.library.triton_op("qecompile_d5d4111d565d::mix", _mix_op, mutates_args=())
+    mix = torch.library.triton_op("qecompile_accca3cf8e9e::mix", _mix_op, mutates_args=())
     mix.register_autograd(_mix_gradient, setup_context=_save_mix)
-    torch.library.triton_op("qecompile_d5d4111d565d::mix_backward", _mix_backward_op, mutates_args=())
+    torch.library.triton_op("qecompile_accca3cf8e9e::mix_backward", _mix_backward_op, mutates_args=())
 
 
 REGISTER.append(_register_mix)
@@ -1028,7 +1035,7 @@ _mix_by_torch = _mix
 def _mix(x: Tensor, weight: Tensor, *parts: Tensor) -> Tensor:  # noqa: F811
     """`x @ weight` plus all parts, which are broadcast."""
     if _launches(x, weight, *parts) and _form(x, parts) and _register():
-        return torch.ops.qecompile_d5d4111d565d.mix(x, weight, parts) if parts else _multiplied(x, weight)
+        return torch.ops.qecompile_accca3cf8e9e.mix(x, weight, parts) if parts else _multiplied(x, weight)
     return _mix_by_torch(x, weight, *parts)
 
 
@@ -1038,7 +1045,7 @@ def _multiplied(x: Tensor, weight: Tensor) -> Tensor:
         return _mix_by_torch(x, weight)
     order = sorted(range(x.dim() - 1), key=lambda k: -x.stride(k))
     back = [order.index(k) for k in range(len(order))]
-    y = torch.ops.qecompile_d5d4111d565d.mix(x.permute(*order, -1), weight, [])
+    y = torch.ops.qecompile_accca3cf8e9e.mix(x.permute(*order, -1), weight, [])
     return y.permute(*back, -1)
 
 
@@ -1371,16 +1378,16 @@ def _advance_gradient(ctx, dys: list[Tensor | None]):
         dfull, dweight, *dparts = (next(found) if t.requires_grad else None for t in given)
         return dfull, dweight, dparts, None, None
     need_x = need_full or any(need_parts)
-    backward = torch.ops.qecompile_d5d4111d565d.advance_backward
+    backward = torch.ops.qecompile_accca3cf8e9e.advance_backward
     dfull, dweight, *dparts = backward(full, weight, parts, dys, ctx.name, ctx.active, need_x, need_w)
     dparts = [d if need else None for d, need in zip(dparts, need_parts, strict=True)]
     return dfull if need_full else None, dweight if need_w else None, dparts, None, None
 
 
 def _register_advance() -> None:
-    advance = torch.library.triton_op("qecompile_d5d4111d565d::advance", _advance_op, mutates_args=())
+    advance = torch.library.triton_op("qecompile_accca3cf8e9e::advance", _advance_op, mutates_args=())
     advance.register_autograd(_advance_gradient, setup_context=_save_advance)
-    torch.library.triton_op("qecompile_d5d4111d565d::advance_backward", _advance_backward_op, mutates_args=())
+    torch.library.triton_op("qecompile_accca3cf8e9e::advance_backward", _advance_backward_op, mutates_args=())
 
 
 REGISTER.append(_register_advance)
@@ -1423,7 +1430,7 @@ def _mix(x, weight: Tensor, *parts: Tensor):  # noqa: F811
 
 def _advanced(layer: EquivariantLinear, x: dict) -> dict:
     """A layer, of features some of which are sums before their activation."""
-    read, advance = _Checked(x), torch.ops.qecompile_d5d4111d565d.advance
+    read, advance = _Checked(x), torch.ops.qecompile_accca3cf8e9e.advance
     for name, s in STACK.items():
         active = type(x[name]) is _Sum
         full, parts = x[name] if active else (x[name], ())

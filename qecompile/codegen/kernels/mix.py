@@ -8,7 +8,9 @@ in one pass over x and y; parts are small and come from the cache. Backward, a p
 along the last axis and reads x and dy once,
 
     dx[i, :] = dy[i, :] @ w.T,    dw = sum over i of x[i, :].T dy[i, :],
-    dp[s, :] = sum over the i that are s on S of dy[i, :].
+    dp[s, :] = sum over the i that are s on S of dy[i, :];
+
+for a part that runs along all axes that is dy itself, and no work of the kernel.
 
 Sums over rows that belong to several programs are written to a slot for each and added later, in the order of
 the slots: equal inputs give equal bits. Products and sums are taken in float32.
@@ -31,6 +33,11 @@ def write_mix_kernels(w: Writer, form: Form, users: list[str]) -> None:
 
 def _parts(form: Form) -> list[tuple[str, Axes]]:
     return [(f"p{k + 1}", span) for k, span in enumerate(form.spans)]
+
+
+def _summed(form: Form) -> list[tuple[str, Axes]]:
+    """The parts whose gradients are sums."""
+    return [(part, span) for part, span in _parts(form) if len(span) < len(form.names)]
 
 
 def _equation(form: Form) -> str:
@@ -91,7 +98,7 @@ def _write_backward(w: Writer, form: Form) -> None:
     w.filled(
         f"def _mix_{form.owner}_backward(",
         [
-            *("x", "w", "dy", "dx", "dw", *(f"d{part}" for part, _ in _parts(form))),
+            *("x", "w", "dy", "dx", "dw", *(f"d{part}" for part, _ in _summed(form))),
             *(f"size_{name}" for name in names),
             *(f"x_{name}" for name in names),
             *(f"dx_{name}" for name in names),
@@ -111,7 +118,7 @@ def _write_backward(w: Writer, form: Form) -> None:
         w.line("if NEED_X:")
         w.line("    matrix = tl.load(w + at_w, mask=in_w, other=0.0).to(tl.float32)")
         w.line("sum_w = tl.zeros((BLOCK_C, BLOCK_N), tl.float32)")
-        kept = [(part, span) for part, span in _parts(form) if len(names) - 1 not in span]
+        kept = [(part, span) for part, span in _summed(form) if len(names) - 1 not in span]
         for part, span in kept:
             w.line(f"sum_{part} = tl.zeros(({tile_size(form.names, span)}, BLOCK_N), tl.float32)")
         w.line("for step in range(STEPS):")
@@ -148,13 +155,13 @@ def _write_step(w: Writer, form: Form) -> None:
         w.line("at_x = " + offset("x", form.names, everything) + " + c")
         w.line("features = tl.load(x + at_x, mask=inside & (c < C), other=0.0).to(tl.float32)")
         w.line("sum_w = tl.dot(tl.trans(features), change, sum_w, input_precision=PRECISION)")
-    if not form.spans:
+    if not _summed(form):
         return
     w.line("if NEED_PARTS:")
     with w.indent():
         shape = ", ".join(f"TILE_{n}" for n in form.names)
         w.line(f"box = tl.reshape(change, ({shape}, BLOCK_N))")
-        for part, span in _parts(form):
+        for part, span in _summed(form):
             if last in span:
                 write_slot(w, form.names, f"d{part}", span, box_sum(form.names, span), ("n", "N"))
             else:

@@ -89,7 +89,7 @@ def _mix_backward_op(
     need_w: bool,
     need_parts: bool,
 ) -> list[Tensor]:
-    """Gradients of x, weight and every part; what is not needed has no entries."""
+    """Gradients of x, weight and every part; what is not needed, or is dy, has no entries."""
     launches = _on_device(dy)
     fused = launches and max(weight.shape) <= 32  # larger products are for torch
     found = [dy.new_empty(0) for _ in range(2 + len(parts))]
@@ -101,7 +101,9 @@ def _mix_backward_op(
     if need_w:
         found[1] = x.flatten(0, -2).t() @ dy.flatten(0, -2)
     if need_parts:
-        found[2:] = [dy.sum_to_size(part.shape).clone() for part in parts]
+        sums = [part.shape != dy.shape for part in parts]
+        pairs = zip(sums, found[2:], parts, strict=True)
+        found[2:] = [dy.sum_to_size(p.shape).clone() if small else d for small, d, p in pairs]
     return found
 
 
@@ -154,14 +156,17 @@ def _launch_backward(
             dx_steps = _steps(dx, f.axes)
     if fused and need_w:  # one slot a program
         dweight = torch.empty(math.prod(counts), channels, width, **scratch)
-    slots = found[2:]
+    summed = [k for k, part in enumerate(f.parts) if len(part) < len(sizes)]
+    slots = [found[2 + k] for k in summed]
     if need_parts:  # one slot for each tile along the axes that the part does not run along
-        across = [[k for k in range(len(sizes)) if k not in part] for part in f.parts]
         slots = [
             torch.empty(
-                math.prod(counts[k] for k in others), math.prod(sizes[k] for k in part), width, **scratch
+                math.prod(n for k, n in enumerate(counts) if k not in f.parts[j]),
+                math.prod(sizes[k] for k in f.parts[j]),
+                width,
+                **scratch,
             )
-            for part, others in zip(f.parts, across, strict=True)
+            for j in summed
         ]
     n = max(16, _up(width, 32))
     _launch(
@@ -183,8 +188,9 @@ def _launch_backward(
         dweight = dweight.sum(0).to(dy.dtype)
     if need_parts:
         shapes = _part_shapes(dy, f)
-        slots = [s.sum(0).to(dy.dtype).view(shape) for s, shape in zip(slots, shapes, strict=True)]
-    return [dx, dweight, *slots]
+        for j, slot in zip(summed, slots, strict=True):
+            found[2 + j] = slot.sum(0).to(dy.dtype).view(shapes[j])
+    return [dx, dweight, *found[2:]]
 
 
 def _save_mix(ctx, inputs, output) -> None:
@@ -202,6 +208,7 @@ def _mix_gradient(ctx, dy: Tensor):
     else:
         needs = need_x, need_w, any(need_parts)
         dx, dweight, *dparts = torch.ops.{library}.mix_backward(x, weight, parts, dy, *needs)
+        dparts = [dy if p.shape == dy.shape else d for p, d in zip(parts, dparts, strict=True)]
     dparts = [d if need else None for d, need in zip(dparts, need_parts, strict=True)]
     return dx if need_x else None, dweight if need_w else None, dparts
 

@@ -7,6 +7,7 @@ section names it, so the file without it is complete; the section binds function
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 
 from qecompile.activations import Function
@@ -40,7 +41,7 @@ def kernel_section(
     if means:
         w.block(MEAN_KERNEL)
         w.block(MEAN)
-        if " = _means(" in source:
+        if re.search(r"\n    \w+, .*= _means\(", source):
             w.block(TWO_MEANS_KERNEL)
             w.block(TWO_MEANS)
         else:
