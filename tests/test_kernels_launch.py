@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
+import dis
 import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import CodeType, ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -200,12 +202,19 @@ AT_DEFAULT_SIZES = {
 
 @pytest.mark.parametrize("path", sorted(SPECS.glob("*.sym")), ids=lambda path: path.stem)
 def test_every_spec_of_the_library_has_kernels_for_what_is_large(path: Path) -> None:
+    """And what kernels and their launches name is there: that it is not would be seen on a GPU alone."""
     few = {"layers": 1} if path.stem in ("bert", "gpt2", "llama") else {}
     spec = load(path, arguments=few)
-    net = spec.metanets[0].name if spec.metanets else None
-    names = {name for name in kernel_names(emit_source(spec, net, kernels=True)) if "_backward" not in name}
+    source = emit_source(spec, spec.metanets[0].name if spec.metanets else None, kernels=True)
+    names = {name for name in kernel_names(source) if "_backward" not in name}
     found = {kind for kind, form in KINDS.items() if any(re.fullmatch(form, name) for name in names)}
     assert found == set(AT_DEFAULT_SIZES[path.stem].split())
+    known = vars(import_source(source, name=path.stem)).keys() | vars(builtins).keys() | {"tl"}
+    code = [compile(source, path.stem, "exec")]
+    for part in code:
+        code += [inner for inner in part.co_consts if isinstance(inner, CodeType)]
+        missing = {i.argval for i in dis.get_instructions(part) if i.opname == "LOAD_GLOBAL"} - known
+        assert not missing, part.co_name
 
 
 @needs_triton

@@ -77,6 +77,7 @@ if TYPE_CHECKING:
 DEVICES = ("cuda",)
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 MOST_ROWS = (1 << 31) - (1 << 16)
+LARGE = 1 << 18
 PRODUCT: _Form | None = None
 PRODUCT: _Form | None = _Form((), (), _mix_rows, _mix_rows_backward)
 TRITON = importlib.util.find_spec("triton") is not None

@@ -45,11 +45,13 @@ OWN = {
     " param K : [o, i, y, x]",
     "stack": "space i = 10 : permute  space a = 7 : permute  space b = 9 : permute"
     " param W1 : a <- i  param b1 : a  param W2 : b <- a  param b2 : b  param W3 : [a, b]",
+    "signs": "space i = 9 : permute * sign  space a = 6 : permute * sign  param W : a <- i  param v : a",
     "counted": "space i = 9 : permute  space a = 5 : permute  param W : a <- i  param v : a",
 }  # fmt: skip
 
 NETWORKS = {
     "stack": "metanet m { channels 1, 3, 4 }",
+    "signs": "metanet m { channels 1, 3, 4  activation tanh }",
     "counted": "metanet m { channels 2, 3, 4  activation silu  readout invariant -> 2 }",
 }
 """What follows a spec of our own, where it is not a layer of two channels."""

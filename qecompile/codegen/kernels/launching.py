@@ -97,6 +97,10 @@ REGISTERING = threading.Lock()
 _register._dynamo_marked_constant = True  # torch.compile calls it and does not look inside
 '''
 
+LARGE = """
+LARGE = 1 << 18  # entries: smaller tensors are left to torch
+"""
+
 NO_KERNELS = f'''{KERNELS}: no operation of this file has one.
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from qecompile.activations import Function
 from qecompile.codegen.kernels.form import ROWS, Form, forms_of, kernel_owners, rows_of
-from qecompile.codegen.kernels.launching import IMPORTS, LAUNCHING, NO_KERNELS, START
+from qecompile.codegen.kernels.launching import IMPORTS, LARGE, LAUNCHING, NO_KERNELS, START
 from qecompile.codegen.kernels.mean import MEAN, MEAN_KERNEL, ONE_BY_ONE, TWO_MEANS, TWO_MEANS_KERNEL
 from qecompile.codegen.kernels.mix import write_mix_kernels
 from qecompile.codegen.kernels.mix_ops import MIX, PLAIN
@@ -37,6 +37,8 @@ def kernel_section(
     means = "\ndef _means(" in source
     if not forms and not rows and not means:
         return NO_KERNELS
+    if "\nLARGE = " not in source:
+        w.block(LARGE)
     w.block(LAUNCHING)
     if means:
         w.block(MEAN_KERNEL)
