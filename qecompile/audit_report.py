@@ -55,7 +55,7 @@ class AuditReport:
             "detail": most.detail,
             "shares": dict(most.shares),
             "directions": [
-                {"kind": d.kind, "space": d.space, "moves": list(d.moves), "text": d.text}
+                {"kind": d.kind, "space": d.space, "moves": list(d.moves), "dims": d.dims, "text": d.text}
                 for d in most.directions
             ],
             "candidates": [

@@ -239,9 +239,33 @@ def test_conjugate_gradients_find_directions_that_are_missing(monkeypatch) -> No
 
 def test_too_few_steps_decide_nothing(monkeypatch) -> None:
     monkeypatch.setattr(estimate, "STEPS", 10)
+    monkeypatch.setattr(estimate, "FEWEST", 10)
     found = without_matrices(monkeypatch, "permute * scale", widths=[2, 4, 3, 1])
     assert found.ok is None
     assert "so nothing is decided" in found.detail
+
+
+def test_of_very_many_parameters_known_forms_are_tried(monkeypatch) -> None:
+    """Where there is no time for an estimate, directions that have a name are still found."""
+    monkeypatch.setattr(estimate, "WORK", 0)
+    found = without_matrices(monkeypatch, "permute", widths=[3, 4, 2])
+    assert (found.method, dims(found), found.ok) == ("known forms", (4, 0), False)
+    assert [d.space for d in found.directions] == ["a[1]"]
+    found = without_matrices(monkeypatch, "permute * scale", widths=[3, 4, 2])
+    assert (found.directions, found.ok) == ((), None)
+
+
+def test_tokens_that_no_input_has_are_not_weights_without_influence(monkeypatch) -> None:
+    monkeypatch.setattr(auditing, "MOST_DENSE", 0)
+    monkeypatch.setattr(estimate, "WORK", 0)
+    monkeypatch.setattr(estimate, "MOST_INPUTS", 40)
+    text = """
+    spec s(vocab: int = 100, width: int = 2) {
+      space token = vocab : fixed  space D = width : fixed
+      param E : token D  from "embedding.weight"
+      model "model_networks:Words" with input tokens(1, 3, below = vocab), mask = ones(1, 3)
+    }"""
+    assert check_maximal(Network(qe.parse(text))).directions == ()
 
 
 def test_what_a_matrix_sees_is_removed_and_the_rest_lies_in_its_kernel() -> None:

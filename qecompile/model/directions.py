@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 import torch
@@ -27,6 +28,7 @@ from qecompile.model.candidates import Position, positions_of, slice_at
 from qecompile.model.network import Weights
 from qecompile.model.rows import complement, is_neat
 from qecompile.nesting import lineage
+from qecompile.orbit_algebra import count_copies
 from qecompile.spec import Space, Spec
 
 Oracle = Callable[[list[Weights]], Tensor]
@@ -34,16 +36,21 @@ Oracle = Callable[[list[Weights]], Tensor]
 
 Kind = Literal["free", "against", "shift", "scale", "linear", "orthogonal"]
 MOST_ENTRIES = 256
+MOST_PLACES = 16
+MOST_POSITIONS = 64
+"""Axes of one space, in all parameters, of which combinations are looked for."""
+
 MOST_NAMED = 4
 
 
 @dataclass(frozen=True)
 class Direction:
-    """A family of directions, the parameters that it moves, and a sentence."""
+    """A family of directions, the parameters that it moves, its dimension if all are new, and a sentence."""
 
     kind: Kind
     space: str | None
     moves: tuple[str, ...]
+    dims: int
     text: str
 
 
@@ -93,15 +100,16 @@ class _Finder:
         free, partly = [], []
         for name, t in self.theta.items():
             flat = range(t.numel())
-            tried = flat if t.numel() <= entries else flat[:: t.numel() // 8]
+            tried = flat if t.numel() <= entries else flat[:: t.numel() // min(entries, 32)]
             rows = self._missing([{name: _unit(t, j)} for j in tried])
             if not rows:
                 continue
             if len(rows) == len(tried):
-                free.append(Direction("free", None, (name,), f"`{name}` has no influence on the function"))
+                text = f"`{name}` has no influence on the function"
+                free.append(Direction("free", None, (name,), t.numel(), text))
             elif len(tried) == t.numel():
                 text = f"`{name}` can move by itself in {len(rows)} of its {t.numel()} dimensions"
-                partly.append((Direction("free", None, (name,), text), len(rows)))
+                partly.append((Direction("free", None, (name,), len(rows), text), len(rows)))
         return free, partly
 
     def against(self) -> Iterator[Direction]:
@@ -118,7 +126,7 @@ class _Finder:
                 moved = {n: c for n, c in zip(names, row, strict=True) if c}
                 if len(moved) > 1:
                     text = f"each entry of {_terms(moved)} can move so, against each other"
-                    yield Direction("against", None, tuple(moved), text)
+                    yield Direction("against", None, tuple(moved), self.theta[names[0]].numel(), text)
 
     def shifts(self) -> Iterator[Direction]:
         """Axes along which one number can be added everywhere."""
@@ -126,19 +134,17 @@ class _Finder:
             for k, axis in enumerate(p.axes):
                 if p.name in self._free or p.shape[k] == 1:
                     continue
-                columns = []
-                for value in (0, -1):
-                    ones = torch.zeros(p.shape, dtype=torch.float64)
-                    ones[tuple(slice(None) if i == k else value for i in range(len(p.shape)))] = 1.0
-                    columns.append(self._missing([{p.name: ones}]))
-                if all(columns):
+                places = [*product(*(range(n) for i, n in enumerate(p.shape) if i != k))]
+                tried = places[:: -(-len(places) // MOST_PLACES)]
+                if len(self._missing([{p.name: _along(p.shape, k, at)} for at in tried])) == len(tried):
                     text = f"one number can be added to all entries of `{p.name}` along `{axis.space}`"
-                    yield Direction("shift", axis.space, (p.name,), text)
+                    dims = self.theta[p.name].numel() // p.shape[k]
+                    yield Direction("shift", axis.space, (p.name,), dims, text)
 
     def scales(self, s: Space) -> Iterator[Direction]:
         """Index values that can be multiplied, with the charges of the parameters."""
         positions = [q for q in positions_of(self.spec, s.name) if q[0] not in self._free]
-        if s.vector == "linear":
+        if s.vector == "linear" or len(positions) > MOST_POSITIONS:
             return
         places = {0, s.size - 1}
         found = [self._missing([self._multiplied(q, i) for q in positions]) for i in sorted(places)]
@@ -147,7 +153,8 @@ class _Finder:
             if len(charges) < 2 or not all(is_neat(c) for c in charges.values()):
                 continue
             text = f"each index value of `{s.name}` can be scaled: {_charges(charges, self.spec)}"
-            yield Direction("scale", s.name, tuple(dict.fromkeys(n for n, _ in charges)), text)
+            names = tuple(dict.fromkeys(n for n, _ in charges))
+            yield Direction("scale", s.name, names, s.size * count_copies(self.spec, s.name), text)
 
         supports = [{tuple(map(bool, row)) for row in rows if not all(map(is_neat, row))} for rows in found]
         for support in sorted(set.intersection(*supports), reverse=True):
@@ -157,12 +164,12 @@ class _Finder:
                 text = (
                     f"at each index value of `{s.name}`, {listed} can move together, in a ratio that varies"
                 )
-                yield Direction("against", s.name, names, text)
+                yield Direction("against", s.name, names, s.size * count_copies(self.spec, s.name), text)
 
     def mixtures(self, s: Space) -> Iterator[Direction]:
         """Index values that can be mixed with each other."""
         positions = [q for q in positions_of(self.spec, s.name) if q[0] not in self._free]
-        if s.vector == "linear" or s.size == 1:
+        if s.vector == "linear" or s.size == 1 or len(positions) > MOST_POSITIONS:
             return
         found = []
         for i, j in ((0, s.size - 1), (s.size - 1, 0)):
@@ -181,7 +188,8 @@ class _Finder:
         kind = "linear" if len(moving) > 1 or s.vector else kind
         listed = ", ".join(f"`{n}`" for n in names)
         text = f"index values of `{s.name}` can be mixed in {listed}, as under `{kind}`"
-        yield Direction(kind, s.name, names, text)
+        pairs = s.size * (s.size - 1) // (1 if kind == "linear" else 2)
+        yield Direction(kind, s.name, names, pairs * count_copies(self.spec, s.name), text)
 
     def _multiplied(self, position: Position, value: int) -> Weights:
         name = position[0]
@@ -215,6 +223,13 @@ def _unit(t: Tensor, j: int) -> Tensor:
     unit = torch.zeros(t.numel(), dtype=torch.float64)
     unit[j] = 1.0
     return unit.view(t.shape)
+
+
+def _along(shape: Sequence[int], k: int, at: Sequence[int]) -> Tensor:
+    """1 along axis `k` at one place of the others, else 0."""
+    ones = torch.zeros(tuple(shape), dtype=torch.float64)
+    ones.movedim(k, -1)[tuple(at)] = 1.0
+    return ones
 
 
 def _terms(moved: dict[str, float]) -> str:

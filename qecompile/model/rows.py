@@ -85,6 +85,8 @@ def combinations_within(residual: Tensor, tolerance: float = 1e-6) -> Tensor:
         residual: [rows, columns]: what each direction has outside of the space in question.
         tolerance: singular values up to it count as zero.
     """
+    if residual.shape[0] > residual.shape[1]:
+        residual = torch.linalg.qr(residual, mode="r")[1]
     _, s, vh = torch.linalg.svd(residual, full_matrices=True)
     rank = int((s > tolerance).sum())
     found: Tensor = vh[rank:].mT

@@ -20,6 +20,7 @@ from qecompile.model.network import Drawn, Network
 from qecompile.model.running import running
 from qecompile.model.tangent import flatten, unflatten
 
+FEWEST_INPUTS = 16
 SETTLING = 50
 """Steps of conjugate gradients in which the rest must become shorter by 0.2 %."""
 
@@ -40,10 +41,12 @@ class Sample:
 
 
 def sampled_differential(network: Network, theta: Weights, rows: int, generator: torch.Generator) -> Sample:
-    """J at so many inputs that it has at least `rows` rows."""
-    drawn, weights, count = [], [], 0
+    """J at so many inputs, at least `FEWEST_INPUTS`, that it has at least `rows` rows."""
+    drawn: list[Drawn] = []
+    weights: list[float] = []
+    count = 0
     squares = torch.zeros(flatten(theta).numel(), dtype=torch.float64)
-    while count < rows:
+    while count < rows or len(drawn) < FEWEST_INPUTS:
         drawn.append(network.draw(generator, wide=True))
         row = pull_back(network, theta, drawn[-1], generator)
         size = network.values(theta, drawn[-1]).numel()
