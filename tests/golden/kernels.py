@@ -609,7 +609,7 @@ def _mean_gradient(ctx, dy: Tensor) -> tuple[Tensor, None]:
 
 
 def _register_mean() -> None:
-    mean = torch.library.triton_op("qecompile_accca3cf8e9e::mean", _mean_op, mutates_args=())
+    mean = torch.library.triton_op("qecompile_108aaef503e9::mean", _mean_op, mutates_args=())
     mean.register_autograd(_mean_gradient, setup_context=_save_mean)
 
 
@@ -681,7 +681,13 @@ def _two_means_op(x: Tensor, a: int, b: int) -> list[Tensor]:
     over_b = torch.empty(tiles, *x.shape[:b], *x.shape[b + 1 :], **scratch)
     programs = -(-inner // tile_i) * tiles * slots * outer * mid
     tensors = (x, over_a, over_b)
-    _launch(_sum_two_axes, (programs,), *tensors, *sizes, inner, tile_a, tile_b, tile_i, STEPS=walk)
+    _launch(
+        _sum_two_axes,
+        (programs,),
+        *(*tensors, *sizes, inner, tile_a, tile_b, tile_i),
+        STEPS=walk,
+        num_warps=8,
+    )
     return [(over_a.sum(0) / size_a).to(x.dtype), (over_b.sum(0) / size_b).to(x.dtype)]
 
 
@@ -701,7 +707,7 @@ def _two_means_gradient(ctx, dys: list[Tensor | None]) -> tuple[Tensor | None, N
 
 
 def _register_two_means() -> None:
-    means = torch.library.triton_op("qecompile_accca3cf8e9e::two_means", _two_means_op, mutates_args=())
+    means = torch.library.triton_op("qecompile_108aaef503e9::two_means", _two_means_op, mutates_args=())
     means.register_autograd(_two_means_gradient, setup_context=_save_two_means)
 
 
@@ -713,10 +719,10 @@ def _taken(x: Tensor, dims: Sequence[int]) -> tuple[Tensor, ...]:
     means = {}
     for pair in zip(dims[::2], dims[1::2], strict=False):
         a, b = sorted(pair)
-        means[a], means[b] = torch.ops.qecompile_accca3cf8e9e.two_means(x, a, b)
+        means[a], means[b] = torch.ops.qecompile_108aaef503e9.two_means(x, a, b)
     for dim in dims:
         if dim not in means:
-            means[dim] = torch.ops.qecompile_accca3cf8e9e.mean(x, dim)
+            means[dim] = torch.ops.qecompile_108aaef503e9.mean(x, dim)
     return tuple(means[dim] for dim in dims)
 
 
@@ -1016,16 +1022,16 @@ def _mix_gradient(ctx, dy: Tensor):
         dparts = [dy.sum_to_size(part.shape) for part in parts]
     else:
         needs = need_x, need_w, any(need_parts)
-        dx, dweight, *dparts = torch.ops.qecompile_accca3cf8e9e.mix_backward(x, weight, parts, dy, *needs)
+        dx, dweight, *dparts = torch.ops.qecompile_108aaef503e9.mix_backward(x, weight, parts, dy, *needs)
         dparts = [dy if p.shape == dy.shape else d for p, d in zip(parts, dparts, strict=True)]
     dparts = [d if need else None for d, need in zip(dparts, need_parts, strict=True)]
     return dx if need_x else None, dweight if need_w else None, dparts
 
 
 def _register_mix() -> None:
-    mix = torch.library.triton_op("qecompile_accca3cf8e9e::mix", _mix_op, mutates_args=())
+    mix = torch.library.triton_op("qecompile_108aaef503e9::mix", _mix_op, mutates_args=())
     mix.register_autograd(_mix_gradient, setup_context=_save_mix)
-    torch.library.triton_op("qecompile_accca3cf8e9e::mix_backward", _mix_backward_op, mutates_args=())
+    torch.library.triton_op("qecompile_108aaef503e9::mix_backward", _mix_backward_op, mutates_args=())
 
 
 REGISTER.append(_register_mix)
@@ -1035,7 +1041,7 @@ _mix_by_torch = _mix
 def _mix(x: Tensor, weight: Tensor, *parts: Tensor) -> Tensor:  # noqa: F811
     """`x @ weight` plus all parts, which are broadcast."""
     if _launches(x, weight, *parts) and _form(x, parts) and _register():
-        return torch.ops.qecompile_accca3cf8e9e.mix(x, weight, parts) if parts else _multiplied(x, weight)
+        return torch.ops.qecompile_108aaef503e9.mix(x, weight, parts) if parts else _multiplied(x, weight)
     return _mix_by_torch(x, weight, *parts)
 
 
@@ -1045,7 +1051,7 @@ def _multiplied(x: Tensor, weight: Tensor) -> Tensor:
         return _mix_by_torch(x, weight)
     order = sorted(range(x.dim() - 1), key=lambda k: -x.stride(k))
     back = [order.index(k) for k in range(len(order))]
-    y = torch.ops.qecompile_accca3cf8e9e.mix(x.permute(*order, -1), weight, [])
+    y = torch.ops.qecompile_108aaef503e9.mix(x.permute(*order, -1), weight, [])
     return y.permute(*back, -1)
 
 
@@ -1378,16 +1384,16 @@ def _advance_gradient(ctx, dys: list[Tensor | None]):
         dfull, dweight, *dparts = (next(found) if t.requires_grad else None for t in given)
         return dfull, dweight, dparts, None, None
     need_x = need_full or any(need_parts)
-    backward = torch.ops.qecompile_accca3cf8e9e.advance_backward
+    backward = torch.ops.qecompile_108aaef503e9.advance_backward
     dfull, dweight, *dparts = backward(full, weight, parts, dys, ctx.name, ctx.active, need_x, need_w)
     dparts = [d if need else None for d, need in zip(dparts, need_parts, strict=True)]
     return dfull if need_full else None, dweight if need_w else None, dparts, None, None
 
 
 def _register_advance() -> None:
-    advance = torch.library.triton_op("qecompile_accca3cf8e9e::advance", _advance_op, mutates_args=())
+    advance = torch.library.triton_op("qecompile_108aaef503e9::advance", _advance_op, mutates_args=())
     advance.register_autograd(_advance_gradient, setup_context=_save_advance)
-    torch.library.triton_op("qecompile_accca3cf8e9e::advance_backward", _advance_backward_op, mutates_args=())
+    torch.library.triton_op("qecompile_108aaef503e9::advance_backward", _advance_backward_op, mutates_args=())
 
 
 REGISTER.append(_register_advance)
@@ -1430,7 +1436,7 @@ def _mix(x, weight: Tensor, *parts: Tensor):  # noqa: F811
 
 def _advanced(layer: EquivariantLinear, x: dict) -> dict:
     """A layer, of features some of which are sums before their activation."""
-    read, advance = _Checked(x), torch.ops.qecompile_accca3cf8e9e.advance
+    read, advance = _Checked(x), torch.ops.qecompile_108aaef503e9.advance
     for name, s in STACK.items():
         active = type(x[name]) is _Sum
         full, parts = x[name] if active else (x[name], ())

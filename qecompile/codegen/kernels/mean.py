@@ -151,7 +151,13 @@ def _two_means_op(x: Tensor, a: int, b: int) -> list[Tensor]:
     over_b = torch.empty(tiles, *x.shape[:b], *x.shape[b + 1 :], **scratch)
     programs = -(-inner // tile_i) * tiles * slots * outer * mid
     tensors = (x, over_a, over_b)
-    _launch(_sum_two_axes, (programs,), *tensors, *sizes, inner, tile_a, tile_b, tile_i, STEPS=walk)
+    _launch(
+        _sum_two_axes,
+        (programs,),
+        *(*tensors, *sizes, inner, tile_a, tile_b, tile_i),
+        STEPS=walk,
+        num_warps=8,
+    )
     return [(over_a.sum(0) / size_a).to(x.dtype), (over_b.sum(0) / size_b).to(x.dtype)]
 
 
