@@ -97,8 +97,9 @@ def meaning(text: str, folder: Path) -> Spec | tuple[str, ...]:
         return tuple(sorted(f"{d.code} {d.message}" for d in error.diagnostics))
     expects = tuple(e.model_copy(update={"line": 0, "column": 0}) for e in spec.expects)
     warnings = tuple(d.message for d in spec.warnings)
+    model = spec.model and spec.model.model_copy(update={"place": None})
     about = {"text": "", "places": (), "metanet_places": (), "expects": expects, "warnings": warnings}
-    return spec.model_copy(update=about)
+    return spec.model_copy(update={**about, "model": model})
 
 
 def is_valid(text: str) -> bool:

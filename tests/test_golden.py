@@ -15,7 +15,7 @@ CASES = sorted(path.stem for path in GOLDEN.glob("*.sym"))
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_emitted_file_is_the_one_that_was_reviewed(name: str, request: pytest.FixtureRequest) -> None:
-    source = emit_source(load(GOLDEN / f"{name}.sym"), kernels=name == "kernels")
+    source = emit_source(load(GOLDEN / f"{name}.sym"), kernels=name == "with_kernels")
     reviewed = GOLDEN / f"{name}.py"
     if request.config.getoption("--update-golden"):
         reviewed.write_text(source, encoding="utf-8")
