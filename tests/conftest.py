@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 # fuzz is run by hand: it needs a fuzzer, and time without end. kernels are programs that choose how Triton
-# runs before they import it: test_kernels.py starts them. golden are emitted files, whose names others may have.
+# runs before they import it: test_kernels.py starts them. golden are emitted files.
 collect_ignore = ["fuzz", "golden", "kernels"]
 collect_ignore_glob = ["*.sym"]  # inputs of tests, some wrong on purpose
 
