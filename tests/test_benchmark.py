@@ -6,8 +6,10 @@ import json
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.cpu import GOALS, goal_table, measured_goals
+from benchmarks.least import least_runs
 from benchmarks.scaling import (
     LOWRANK,
     Point,
@@ -42,8 +44,21 @@ FIGURES = {
         "forward": 5.0,
         "product, trained": 10.0,
         "forward + backward": 15.0,
+        "least": 4.0,
+        "least, forward + backward": 12.0,
     },
-    "spread": dict.fromkeys(("copy", "product", "forward", "product, trained", "forward + backward"), 1.1),
+    "spread": dict.fromkeys(
+        (
+            "copy",
+            "product",
+            "forward",
+            "product, trained",
+            "forward + backward",
+            "least",
+            "least, forward + backward",
+        ),
+        1.1,
+    ),
     "extra_memory": {"forward": 0.04, "forward + backward": 0.2},
     "floor": {"forward": 2.0, "forward + backward": 5.0},
     "prediction": {"forward": 6.0, "forward + backward": 14.0},
@@ -81,11 +96,22 @@ def test_the_report_has_ratios_floor_and_prediction() -> None:
 
 
 def test_goals_that_are_missed_or_not_measured_are_told() -> None:
-    values = [value for *_, value in measured_goals(FIGURES)]
-    assert values == [2.5, 1.5, 0.04, 0.2, None, None]
+    assert measured_goals(FIGURES) == [2.5, 1.5, 0.04, 0.2, None, None]
+    assert measured_goals(FIGURES, "least") == [2.0, 1.2, None, None, None, None]
     verdicts = [row[-1] for row in goal_table(FIGURES).rows]
     assert verdicts == ["met", "met", "met", "missed", "", ""]
     assert len(GOALS) == len(verdicts)
+
+
+def test_the_least_reads_twice_and_multiplies_all() -> None:
+    """Of shapes of any size, also smaller than a block and not divided by one."""
+    runs = least_runs([(2, 300, 70), (2, 5)], (4, 3))
+    with FlopCounterMode(display=False) as counted_flops:
+        runs["least"]()
+    assert counted_flops.get_total_flops() == 2 * 4 * 3 * 2 * (300 * 70 + 5)
+    with FlopCounterMode(display=False) as counted_flops:
+        runs["least, forward + backward"]()
+    assert counted_flops.get_total_flops() == 3 * 2 * 4 * 3 * 2 * (300 * 70 + 5)
 
 
 def test_the_command(tmp_path, capsys) -> None:
