@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from qecompile.checkpoints.reading import read_checkpoint, stream_checkpoint
     from qecompile.errors import SymError
     from qecompile.groups import Group
+    from qecompile.inference.discover import infer
     from qecompile.pipeline import build, derive, emit, load, parse, prove
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "build",
     "derive",
     "emit",
+    "infer",
     "load",
     "load_element",
     "parse",
@@ -43,6 +45,7 @@ _HOMES = {
     "SymError": "errors",
     "act_checkpoint": "checkpoints.acting",
     "align": "alignment.align",
+    "infer": "inference.discover",
     "load_element": "checkpoints.elements",
     "read_checkpoint": "checkpoints.reading",
     "save_element": "checkpoints.elements",

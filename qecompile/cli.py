@@ -49,9 +49,8 @@ if TYPE_CHECKING:
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 OUR_FAULT, UNWRITABLE, INTERRUPTED, NO_READER = 70, 74, 130, 141
 
-BUILT = "`check`, `derive`, `alpha`, `build`, `prove`, `audit`, `bench`, `fmt` and `act`"
+BUILT = "`check`, `derive`, `alpha`, `build`, `prove`, `audit`, `infer`, `bench`, `fmt` and `act`"
 LATER = {
-    "infer": "write a spec from a torch module",
     "explain": "draw the spec as an HTML page",
 }
 
@@ -256,6 +255,36 @@ def audit(
     _show(report := AuditReport(loaded, pipeline.audit(loaded, checkpoint, seed=seed)), as_json)
     if not report.ok:
         raise typer.Exit(FAILED)
+
+
+@app.command()
+def infer(
+    target: Annotated[
+        str, typer.Argument(metavar="MODULE:CALLABLE", help="an nn.Module, or what makes one when called")
+    ],
+    inputs: Annotated[
+        str | None,
+        typer.Option(
+            "--input", metavar="DRAWN", help="its inputs, as in 'normal(8, 784)'; tried if not given"
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="OUT.sym", help="the file to write")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a spec of the symmetry of a torch module, which is imported and run."""
+    from qecompile.inference.inputs import infer_target  # with torch, which other commands do without
+
+    text = infer_target(target, inputs)
+    if output is not None:
+        _save(text, output)
+    if as_json:
+        _print(
+            json.dumps({"model": target, "output": str(output) if output else None, "text": text}, indent=2)
+        )
+    elif output is None:
+        _print(text.removesuffix("\n"))
 
 
 @app.command()

@@ -322,7 +322,7 @@ class TestProcess:
 
 class TestPython:
     def test_the_public_names(self):
-        names = {"Group", "SymError", "__version__", "build", "derive", "emit", "load", "parse"}
+        names = {"Group", "SymError", "__version__", "build", "derive", "emit", "infer", "load", "parse"}
         names |= {"prove"} | {"act_checkpoint", "read_checkpoint", "stream_checkpoint"}
         names |= {"load_element", "save_element", "align"}
         assert set(qe.__all__) == names <= set(dir(qe))

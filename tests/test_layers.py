@@ -94,6 +94,13 @@ STAGES = {
         "model.directions model.maximality model.estimate model.audit",
         below="errors spec orbit groups checkpoints",
     ),
+    # the user's own network -> the text of a spec
+    "inference": Stage(
+        "inference inference.atoms inference.capture inference.values inference.rules_shape inference.rules "
+        "inference.flow inference.draft inference.fibres inference.naming inference.text "
+        "inference.discover inference.inputs",
+        below="errors spec orbit syntax values resolve format groups model",
+    ),
     "checks": Stage("checks", below="errors spec orbit basis liveness model"),
     "loading": Stage("loading", below=""),
     # Spec -> what a proof says about its basis
@@ -135,12 +142,12 @@ STAGES = {
         below="errors spec values resolve basis liveness checkpoints model checks schedule codegen loading "
         "proofs proving",
     ),
-    "public": Stage("__init__", below="errors groups alignment checkpoints pipeline"),
+    "public": Stage("__init__", below="errors groups alignment checkpoints inference pipeline"),
     "commands": Stage(
         "tables console plan_report bench_report benchmark checkpoint_report report alpha_report "
         "prove_report audit_report format_report cli __main__",
         below="errors spec resolve format orbit basis liveness checks schedule loading checkpoints pipeline "
-        "public model proofs proving",
+        "public model inference proofs proving",
     ),
     # beside the command: for pytest
     "testing": Stage(
@@ -163,6 +170,15 @@ STAGES = {
     ),
 }
 USES_TORCH = {
+    "inference.capture",
+    "inference.draft",
+    "inference.values",
+    "inference.rules_shape",
+    "inference.rules",
+    "inference.flow",
+    "inference.fibres",
+    "inference.discover",
+    "inference.inputs",
     "augment",
     "alignment.balance",
     "alignment.compact",

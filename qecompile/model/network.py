@@ -55,15 +55,18 @@ class Slot:
 class Network:
     """The function f(theta, x) that a spec names: theta by name of parameter, of the shapes of the spec.
 
+    A module at hand may be given; it stands for the one that the spec names, and is put in float64 and
+    evaluation mode.
+
     Attributes:
         spec: the spec.
         group: its group.
         weights: the parameters as the network was made, in float64.
     """
 
-    def __init__(self, spec: Spec, weights: Weights | None = None) -> None:
+    def __init__(self, spec: Spec, weights: Weights | None = None, module: nn.Module | None = None) -> None:
         self.spec, self.group = spec, Group(spec)
-        found = find_model(spec)
+        found = find_model(spec) if module is None else module
         self.model: Model = _declared(spec)
         self._slots: tuple[Slot, ...] = ()
         self._function: Callable[..., object]
