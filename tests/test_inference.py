@@ -63,6 +63,37 @@ def tied() -> nn.Module:
     return module
 
 
+class Experts(nn.Module):
+    """A mixture of three dense experts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.route, self.b = nn.Linear(2, 4), nn.Linear(4, 3), nn.Linear(4, 2)
+        self.up, self.down = nn.Parameter(torch.randn(3, 4, 5)), nn.Parameter(torch.randn(3, 5, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.tanh(self.a(x))
+        inner = torch.einsum("bd,edf->bef", x, self.up).relu()
+        mixed = torch.einsum("be,bef,efd->bd", self.route(x).softmax(-1), inner, self.down)
+        return self.b(torch.tanh(x + mixed))
+
+
+class Cells(nn.Module):
+    """Two recurrent cells, one above the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.head = nn.LSTMCell(2, 3), nn.GRUCell(3, 4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = c = x.new_zeros(x.shape[0], 3)
+        g = x.new_zeros(x.shape[0], 4)
+        for t in range(x.shape[1]):
+            h, c = self.a(x[:, t], (h, c))
+            g = self.b(h, g)
+        return self.head(g)
+
+
 def gated(m: Apply, x: Tensor) -> Tensor:
     return m.down(F.silu(m.gate(x)) * m.up(x))
 
@@ -151,7 +182,7 @@ CASES = {
     "batch norm without epsilon": Case(
         layers(nn.Conv1d(2, 3, 2), nn.BatchNorm1d(3, eps=0.0), nn.ReLU(), nn.Flatten(), nn.Linear(12, 2)),
         normal(3, 2, 5),
-        ("3 permute * scale(s1) * scale(s2) * scale(s3)",),
+        ("3 permute * scale(s1) * scale(s2) * scale(s3) * sign",),
         9,
     ),
     "a residual stream of channels": Case(
@@ -165,6 +196,37 @@ CASES = {
         normal(2, 1, 4, 4),
         ("4 permute * scale", "4 permute * scale"),
         8,
+    ),
+    "experts": Case(
+        lambda: Experts(), normal(6, 2), ("3 permute", "5 permute * scale", "4 permute * sign"), 15
+    ),
+    "a norm over groups": Case(
+        layers(
+            *(nn.Conv2d(1, 6, 3), nn.GroupNorm(2, 6), nn.GELU(), nn.Conv2d(6, 4, 1, groups=2), nn.GELU()),
+            *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)),
+        ),
+        normal(2, 1, 5, 5),
+        ("2 permute", "3 permute", "2 permute"),
+        0,
+    ),
+    "a transposed convolution, joined": Case(
+        lambda: Apply(
+            lambda m, x: m.c(torch.cat([m.a(x).relu(), m.b(m.a(x).relu()).relu()], 1)),
+            a=nn.Conv2d(1, 3, 3),
+            b=nn.ConvTranspose2d(3, 3, 1),
+            c=nn.Conv2d(6, 1, 1),
+        ),
+        normal(2, 1, 4, 4),
+        ("3 permute * scale", "3 permute * scale"),
+        6,
+    ),
+    "cells": Case(Cells, normal(2, 2, 2), ("3 permute * sign", "4 permute * sign"), 0),
+    # before each norm, exactly: its inputs grow, its gain shrinks; and after it
+    "batch norm with epsilon": Case(
+        layers(nn.Conv1d(2, 3, 2), nn.BatchNorm1d(3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 2)),
+        normal(3, 2, 5),
+        ("3 permute * scale(s1) * scale(s2) * sign",),
+        6,
     ),
     "a tied embedding": Case(tied, tokens(5, below=7), ("4 permute * sign",), 0),
     "packed attention": Case(

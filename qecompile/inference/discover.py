@@ -23,7 +23,7 @@ from qecompile import resolve
 from qecompile.errors import fail
 from qecompile.inference.capture import Captured, capture
 from qecompile.inference.draft import Draft, Piece, Place, make_draft
-from qecompile.inference.fibres import find_fibres
+from qecompile.inference.fibres import find_fibres, nest_by_trial
 from qecompile.inference.flow import Found, follow
 from qecompile.inference.naming import NUMBER, name_all, replace_number
 from qecompile.inference.text import Heading, write
@@ -76,6 +76,10 @@ def infer(
     network = _network(draft, captured.module, heading)
     generator = torch.Generator().manual_seed(1)
     points = [make_point(network, generator) for _ in range(2)]
+    nest_by_trial(draft, network, points)
+    if any(s.parent for s in draft.spaces):
+        name_all(draft)
+        network = _network(draft, captured.module, heading)
     find_fibres(draft, network, points, generator)
     name_all(draft)
     demoted += _hold(draft, captured.module, heading)

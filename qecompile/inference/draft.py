@@ -142,6 +142,10 @@ def make_draft(found: Found, tensors: Mapping[str, Tensor]) -> Draft:
             dims = [_parts(atoms, d)[k] if i == where else d for i, d in enumerate(value)]
             legs = [leg for i, d in enumerate(dims) for leg in _legs(atoms, d, i, places)]
             pieces.append(Piece(name, shape, legs, None if where is None else (where, k, count)))
+    for place in places.values():  # of one index value, at one place: nothing can be said of it
+        at = [(p, leg) for p in pieces for leg in p.legs if leg.place is place]
+        if place.size == 1 and len(at) == 1 and len(at[0][0].legs) > 1:
+            at[0][0].legs.remove(at[0][1])
     _nest(atoms, places, pieces)
     used = [p for p in places.values() if any(leg.place is p for piece in pieces for leg in piece.legs)]
     return Draft(used, pieces, found.unknown)

@@ -21,14 +21,16 @@ from torch import Tensor
 
 from qecompile.inference.draft import Draft, Leg, Piece, Place
 from qecompile.model.candidates import multiplied, slice_at
-from qecompile.model.network import Drawn, Network
+from qecompile.model.network import Drawn, Network, Weights
 from qecompile.model.points import Point
 
 DRAWS = 8
 NULL = 1e-7
+NEARLY = 1e-4
 STEP = 1e-6
 MOST_SUBSETS = 7
 MOST_CHARGE = 4
+MOST_COMBINED = 5
 Spot = tuple[Piece, int]
 
 
@@ -49,26 +51,70 @@ def find_fibres(draft: Draft, network: Network, points: Sequence[Point], generat
             place.permuted = False
 
 
+def nest_by_trial(draft: Draft, network: Network, points: Sequence[Point]) -> None:
+    """Put a permuted space inside of another if each index value of that one has a permutation of its own.
+
+    It must stand beside the other wherever it stands; two index values change places at one of the other.
+    """
+    for place in draft.spaces:
+        spots = [*draft.legs(place)]
+        inside = any(t.parent is place for t in draft.spaces)
+        if not place.permuted or place.size == 1 or place.parent or inside:
+            continue
+        for other in draft.spaces:
+            beside = all([leg.place for leg in piece.legs].count(other) == 1 for piece, _ in spots)
+            if other is place or not other.permuted or other.parent or other.size == 1 or not beside:
+                continue
+            moved = [_swapped_within(p.theta, spots, other) for p in points]
+            if all(p.error(network, m) <= p.tolerance for p, m in zip(points, moved, strict=True)):
+                place.parent = other
+                break
+
+
+def _swapped_within(theta: Weights, spots: Sequence[Spot], other: Place) -> Weights:
+    """The weights with index values 0 and 1 exchanged along some axes, at index value 0 of another space."""
+    moved = dict(theta)
+    for piece, k in spots:
+        at = next(i for i, leg in enumerate(piece.legs) if leg.place is other)
+        t = moved[piece.name].clone()
+        here, two = t.select(at, 0), slice(0, 2)
+        here = here.movedim(k - (at < k), 0)
+        here[two] = here[two].flip(0)
+        moved[piece.name] = t
+    return moved
+
+
 class Trial:
     """The network at its points, and the inputs at which derivatives are taken."""
 
     def __init__(self, network: Network, points: Sequence[Point], inputs: Sequence[Drawn]) -> None:
         self.network, self.points, self.inputs = network, points, inputs
+        self.has_forward, self.exact = True, False
 
     def along(self, point: Point, spot: Spot, change: tuple[int, int, float]) -> Tensor:
         """The derivative of the function as index value i along a spot grows by `factor` times index value j.
 
-        By central differences, which any operator has; a kernel vector is tried as a whole anyway.
+        By central differences, which are quick; exactly if that is asked for and every operator allows it.
         """
         (piece, k), (i, j, factor) = spot, change
         there, here = (slice_at(self.network.spec, (piece.name, k), n) for n in (i, j))
-        found = []
-        for step in (STEP, -STEP):
-            moved = dict(point.theta)
-            moved[piece.name] = moved[piece.name].clone()
-            moved[piece.name][there] += step * factor * point.theta[piece.name][here]
-            found.append(torch.cat([self.network.values(moved, x) for x in self.inputs]))
-        return (found[0] - found[1]) / (2 * STEP)
+        tangents = {n: torch.zeros_like(t) for n, t in point.theta.items()}
+        tangents[piece.name][there] = factor * point.theta[piece.name][here]
+        return torch.cat([self._pushed(point.theta, tangents, x) for x in self.inputs])
+
+    def _pushed(self, theta: Weights, tangents: Weights, x: Drawn) -> Tensor:
+        if self.exact and self.has_forward:
+            try:
+                pushed = torch.func.jvp(lambda t: self.network(t, x), (dict(theta),), (dict(tangents),))
+                found: Tensor = pushed[1]
+                return found.detach()
+            except Exception:  # whatever an operator without forward derivative raises
+                self.has_forward = False
+        ahead, back = (
+            self.network.values({n: t + step * tangents[n] for n, t in theta.items()}, x)
+            for step in (STEP, -STEP)
+        )
+        return (ahead - back) / (2 * STEP)
 
     def keeps(self, spots: Sequence[Spot], index: int) -> bool:
         """Whether -1 at an index value, along some spots, keeps the function at all points."""
@@ -87,13 +133,14 @@ def _characters(trial: Trial, point: Point, place: Place, spots: list[Spot]) -> 
     charges = [q for q in integer_kernel(columns[:, live]) if max(map(abs, q)) <= MOST_CHARGE]
     full = [dict(zip(live, q, strict=True)) for q in charges]
     found = [("scale", _upright([q[_alike(k, live, spots)] for k in range(len(spots))], spots)) for q in full]
-    signs = [[abs(q) % 2 for q in qs] for _, qs in found if any(q % 2 for q in qs)]
+    signs = _parities([qs for _, qs in found])
     if not signs:
         signs = [[int(k in chosen) for k in range(len(spots))] for chosen in _subsets(live, spots)]
-    kept = []
+    kept = list[tuple[str, list[int]]]()
     for flips in signs:
         chosen = [s for s, flip in zip(spots, flips, strict=True) if flip]
-        if chosen and all(trial.keeps(chosen, i) for i in {0, place.size - 1}):
+        new = independent([*(qs for _, qs in kept), flips])
+        if chosen and new and all(trial.keeps(chosen, i) for i in {0, place.size - 1}):
             kept.append(("sign", flips))
             if not found:
                 break
@@ -117,6 +164,31 @@ def _live(columns: Tensor) -> list[int]:
     return [k for k in range(columns.shape[1]) if sizes[k] > NULL * max(float(sizes.max()), 1e-300)]
 
 
+def _parities(charges: list[list[int]]) -> list[list[int]]:
+    """Which positions a sign may flip, given the scales: their charges and sums of some, modulo 2."""
+    few = charges[:MOST_COMBINED]
+    sums = [c for n in range(1, len(few) + 1) for c in combinations(few, n)]
+    found = [[sum(column) % 2 for column in zip(*c, strict=True)] for c in sums]
+    return [f for f in found if any(f)]
+
+
+def independent(rows: Sequence[Sequence[int]]) -> bool:
+    """Whether rows of 0 and 1 are independent modulo 2.
+
+    >>> independent([[1, 1, 0], [0, 1, 1]]), independent([[1, 1, 0], [0, 1, 1], [1, 0, 1]])
+    (True, False)
+    """
+    reduced = list[int]()
+    for row in rows:
+        bits = sum(1 << k for k, bit in enumerate(row) if bit)
+        for other in reduced:
+            bits = min(bits, bits ^ other)
+        if not bits:
+            return False
+        reduced.append(bits)
+    return True
+
+
 def _upright(q: list[int], spots: Sequence[Spot]) -> list[int]:
     """Charges or their negatives: what gives the axis has positive ones."""
     first = next((c for c, (p, k) in zip(q, spots, strict=True) if c and p.legs[k].stored == 0), 1)
@@ -127,7 +199,14 @@ def _columns(trial: Trial, point: Point, place: Place, spots: list[Spot]) -> tup
     """The derivatives at a few index values, one below the other: a unit may be off for all inputs."""
     values = sorted({0, 1, 2, place.size - 1} & {*range(place.size)})
     columns = torch.stack([torch.cat([trial.along(point, s, (i, i, 1.0)) for i in values]) for s in spots], 1)
-    return columns, _live(columns)
+    live = _live(columns)
+    sizes = torch.linalg.svdvals(columns[:, live] / columns[:, live].norm(dim=0)) if live else columns[:0, 0]
+    if not trial.exact and bool(((sizes > NULL) & (sizes < NEARLY)).any()):
+        trial.exact = True  # what nearly vanishes needs more digits
+        found = _columns(trial, point, place, spots)
+        trial.exact = False
+        return found
+    return columns, live
 
 
 def _subsets(live: list[int], spots: list[Spot]) -> list[tuple[int, ...]]:
@@ -175,14 +254,22 @@ def integer_kernel(columns: Tensor) -> list[list[int]]:
             if other != row:
                 null[other] = null[other] - null[other, k] * null[row]
         row += 1
-    for vector in null[:row].tolist():
+    for vector in null[
+        :row
+    ].tolist():  # what vanishes but for the epsilon of a norm blurs it: it is judged after
         exact = [Fraction(x).limit_denominator(4) for x in vector]
-        if all(abs(float(e) - x) < 1e-5 for e, x in zip(exact, vector, strict=True)):
+        if all(abs(float(e) - x) < 1e-2 for e, x in zip(exact, vector, strict=True)):
             scale = max(e.denominator for e in exact)
             whole = [e * scale for e in exact]
             if all(e.denominator == 1 for e in whole):
                 found.append([int(e) for e in whole])
-    return found
+    return [q for q in found if remainder(columns, q) <= NULL]
+
+
+def remainder(columns: Tensor, q: Sequence[int]) -> float:
+    """How far sum_k q_k column_k is from 0, relative to its largest term."""
+    terms = columns * torch.tensor(q, dtype=columns.dtype)
+    return float(terms.sum(1).norm() / terms.norm(dim=0).max())
 
 
 # --- matrices -------------------------------------------------------------------------------------------

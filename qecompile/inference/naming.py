@@ -131,11 +131,15 @@ def _wanted(draft: Draft, s: Place) -> tuple[str, int | None]:
     given = [(p, k) for p, k in holders if p.legs[k].stored == 0 and "norm" not in p.key] or holders
     first = given[0][0]
     index = first.index
-    if any(t.parent is s for t in draft.spaces):
-        return "head", index
-    if s.parent is not None:
+    inside = [t for t in draft.spaces if t.parent is s]
+    if inside:
+        return "head" if all(t.vector for t in inside) else "group", index
+    if s.parent is not None and s.vector:
         outward = any(p.legs[k].stored > 0 for p, k in holders)
         return "vo" if outward else "qk", index
+    if s.parent is not None:
+        beside = any(t.vector for t in draft.spaces if t.parent is s.parent)
+        return "q" if beside else "m", index
     modules = {p.key.rpartition(".")[0] for p, _ in holders}
     if any(len(p.shape) > 2 for p, _ in holders):
         return "c", index

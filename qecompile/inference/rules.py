@@ -149,6 +149,21 @@ def convolution(
     return (given[0], w[0], *flow.fresh(shape_of(node)[2:], "it is a place in an image"))
 
 
+def transposed(
+    flow: Flow, node: Node, x: Node, weight: Node, bias: Node | None = None, *rest: Any, **kwargs: Any
+) -> Value:
+    """A transposed convolution: the kernel has its inputs first."""
+    given, w = flow.settled(x), flow.settled(weight)
+    if len(given) != len(w) or kwargs.get("groups", rest[3] if len(rest) > 3 else 1) != 1:
+        raise NotUnderstood
+    for dim in (*given[2:], *w[2:]):
+        flow.atoms.fix(dim, "the offsets of a convolution")
+    flow.atoms.unify(given[1], w[0])
+    if bias is not None:
+        flow.atoms.unify(w[1], flow.settled(bias)[0])
+    return (given[0], w[1], *flow.fresh(shape_of(node)[2:], "it is a place in an image"))
+
+
 def pooling(flow: Flow, node: Node, x: Node, *_: object, **__: object) -> Value:
     """Places are told apart, unless one is left."""
     given, shape = flow.settled(x), shape_of(node)
@@ -221,31 +236,49 @@ def recurrent(
     flow: Flow, node: Node, x: Node, states: Any, weights: list[Node], biases: bool, *rest: Any
 ) -> Any:
     """The recurrent layers: gates in blocks of rows, all over the units of their layer."""
-    layers, bidirectional = rest[0], rest[3]
-    if bidirectional:
-        raise NotUnderstood
+    layers, ways = rest[0], 2 if rest[3] else 1
     atoms, state = flow.atoms, flow.settled(x)
-    each = len(weights) // layers
+    each = len(weights) // (layers * ways)
     hidden = shape_of(weights[1])[1]
-    initial = states if isinstance(states, (list, tuple)) else [states]
-    for s in initial:
-        for dim in flow.settled(s):
-            if layers > 1 or atoms.size(dim) != hidden:
-                atoms.fix(dim, "states are handed in")
+    if shape_of(weights[0])[0] % hidden or shapes_of(node)[0][-1] != hidden * ways:
+        raise NotUnderstood  # projections
+    alone = layers * ways == 1
+    initial = [flow.settled(s) for s in (states if isinstance(states, (list, tuple)) else [states])]
+    for dim in (d for s in initial for d in (s[:-1] if alone else s)):
+        atoms.fix(dim, "states are handed in")
     below = state[-1]
     for layer in range(layers):
-        w, r, *b = (flow.settled(p) for p in weights[each * layer : each * (layer + 1)])
-        blocks = shape_of(weights[each * layer])[0] // hidden
-        unit = (atoms.new(hidden),)
-        if layers == 1:
-            for s in initial:
-                atoms.unify(unit, flow.settled(s)[-1])
-        rows = atoms.sum([unit] * blocks)
-        for dim, same in ((w[1], below), (r[1], unit), *((p[0], rows) for p in (w, r, *b))):
-            atoms.unify(dim, same)
-        below = unit
+        units = [(atoms.new(hidden),) for _ in range(ways)]
+        for way, unit in enumerate(units):
+            start = each * (layer * ways + way)
+            _units(flow, [flow.settled(p) for p in weights[start : start + each]], below, unit)
+        below = atoms.sum(units)
+    if alone:
+        for s in initial:
+            atoms.unify(below, s[-1])
     last = shapes_of(node)[1:]
+    if not alone and any(user.args[1:] != (0,) for user in node.users):
+        raise NotUnderstood  # the last states of several layers in one tensor
     return ((*state[:-1], below), *((*flow.fresh(s[:-1], "it numbers layers"), below) for s in last))
+
+
+def cell(flow: Flow, node: Node, x: Node, states: Any, *weights: Any) -> Any:
+    """One step of a recurrent layer."""
+    given, many = flow.settled(x), isinstance(states, (list, tuple))
+    unit = (flow.atoms.new(shape_of(weights[1])[1]),)
+    _units(flow, [flow.settled(p) for p in weights if isinstance(p, Node)], given[-1], unit)
+    result = (*given[:-1], unit)
+    for s in states if many else [states]:
+        result = flow.meet([result, flow.settled(s)])
+    return (result, result) if many else result
+
+
+def _units(flow: Flow, weights: list[Value], below: Any, unit: Any) -> None:
+    """The weights of a layer: gates in blocks of rows, over its units; columns over inputs and units."""
+    w, r, *b = weights
+    rows = flow.atoms.sum([unit] * (flow.atoms.size(w[0]) // flow.atoms.size(unit)))
+    for dim, same in ((w[1], below), (r[1], unit), *((p[0], rows) for p in (w, r, *b))):
+        flow.atoms.unify(dim, same)
 
 
 RULES: dict[str, Rule] = {
@@ -262,6 +295,8 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("layer_norm", "rms_norm"), layer_norm),
     **dict.fromkeys(("zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "new_zeros"), constant),
     **dict.fromkeys(("rnn_tanh", "rnn_relu", "lstm", "gru"), recurrent),
+    **dict.fromkeys(("rnn_tanh_cell", "rnn_relu_cell", "lstm_cell", "gru_cell"), cell),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), transposed),
     **dict.fromkeys(("max", "min"), extremum),
     "linear": linear,
     "einsum": einsum,
