@@ -327,6 +327,22 @@ def test_a_module_that_cannot_be_traced_is_told() -> None:
     assert [d.code for d in caught.value.diagnostics] == ["QE310"]
 
 
+def test_weights_that_nothing_reads_are_left_out_and_named() -> None:
+    module = Apply(lambda m, x: m.model(x), model=nn.Linear(3, 2), dead=nn.Linear(5, 6))
+    _, spec, text = inferred(module, torch.zeros(2, 3))
+    assert {p.source.key for p in spec.parameters} == {"model.weight", "model.bias"}
+    assert "`dead.weight` is left out: nothing reads it." in text
+
+
+def test_names_that_are_words_of_the_language_get_a_bar() -> None:
+    assert "spec param_ {" in qe.infer(nn.Linear(3, 2), torch.zeros(2, 3), name="param")
+
+
+def test_inputs_that_do_not_fit_are_told() -> None:
+    with pytest.raises(qe.SymError, match="same reduction dim"):
+        qe.infer(nn.Linear(3, 2), torch.zeros(2, 5))
+
+
 class TestTargets:
     """`infer MODULE:CALLABLE`."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import io
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
@@ -52,7 +53,10 @@ def capture(module: nn.Module, inputs: Sequence[object], kwargs: Mapping[str, ob
     """
     traced = copy.deepcopy(module).double().eval().requires_grad_(False)
     given, named = tree_map(_double, tuple(inputs)), tree_map(_double, dict(kwargs))
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    level = log.level
     try:
+        log.setLevel(logging.CRITICAL)  # it tells at length what is told below
         with running(), warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             program = torch.export.export(traced, given, named, strict=False)
@@ -62,6 +66,8 @@ def capture(module: nn.Module, inputs: Sequence[object], kwargs: Mapping[str, ob
             "torch.export must be able to trace it with these inputs: no decisions by the numbers in a tensor"
         )
         fail("QE310", f"the module cannot be traced: {type(mistake).__name__}: {first}", help=help)
+    finally:
+        log.setLevel(level)
     named_tensors = [
         *traced.named_parameters(remove_duplicate=False),
         *((n, t) for n, t in traced.named_buffers(remove_duplicate=False) if _is_statistic(n)),

@@ -9,7 +9,6 @@ back, and a comment says so. What no rule understands is listed in the comments,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from textwrap import wrap
@@ -25,7 +24,7 @@ from qecompile.inference.capture import Captured, capture
 from qecompile.inference.draft import Draft, Piece, Place, make_draft
 from qecompile.inference.fibres import find_fibres, nest_by_trial
 from qecompile.inference.flow import Found, follow
-from qecompile.inference.naming import NUMBER, name_all, replace_number
+from qecompile.inference.naming import NUMBER, name_all, plain_name, replace_number
 from qecompile.inference.text import Heading, write
 from qecompile.model.network import Network
 from qecompile.model.points import make_point
@@ -66,11 +65,13 @@ def infer(
     captured = capture(module, inputs, kwargs)
     shown = [*map(_written, declared)]
     shown = shown or [_declare(captured, n, x) for n, x in (*((None, x) for x in inputs), *kwargs.items())]
-    heading = Heading(name or _name(module), (), model, ", ".join(shown))
+    heading = Heading(plain_name(name) if name else _name(module), (), model, ", ".join(shown))
     found = follow(captured)
     draft = make_draft(found, captured.tensors)
     if not draft.pieces:
         fail("QE311", "no parameter of the module reaches what it gives", help="there is nothing to describe")
+    unread = [n for n in captured.tensors if n not in found.axes]
+    draft.notes = [f"`{n}` is left out: nothing reads it." for n in unread]
     name_all(draft)
     demoted = _hold(draft, captured.module, heading)
     network = _network(draft, captured.module, heading)
@@ -137,7 +138,7 @@ def _finished(draft: Draft, heading: Heading, captured: Captured, demoted: Seque
     comments = [f"{heading.name}: the symmetry of a network, inferred from it by `qecompile infer`", ""]
     comments += [*_bullets(draft), ""]
     comments += ["Every word was tried on the network in float64: alone, and with all others."]
-    comments += _ties(captured)
+    comments += [*_ties(captured), *draft.notes]
     if draft.unknown:
         comments += ["", "Not understood, so that every axis they touch stays `fixed`:"]
         comments += [f"  - `{op}`{f' in {where}' if where else ''}" for op, where in draft.unknown]
@@ -226,7 +227,7 @@ def _ties(captured: Captured) -> list[str]:
 
 
 def _name(module: nn.Module) -> str:
-    return re.sub(r"\W", "_", type(module).__name__).lower()
+    return plain_name(type(module).__name__.lower())
 
 
 def _declare(captured: Captured, keyword: str | None, x: object) -> str:

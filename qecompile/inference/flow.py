@@ -68,7 +68,7 @@ def _placed(flow: Flow, captured: Captured, node: Node, axes: dict[str, Value], 
         shapes = shapes_of(node)
         return flow.fresh(shapes[0], "it is an input") if shapes else ()
     name = captured.stored.get(node.name)
-    if name is None:
+    if name is None or not node.users:
         return flow.fresh(shape_of(node), "a constant has it")
     if name not in axes:
         dims = list(flow.fresh(shape_of(node)))

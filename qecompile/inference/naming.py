@@ -15,6 +15,10 @@ from itertools import pairwise
 from qecompile.inference.draft import Draft, Piece, Place
 
 NUMBER = re.compile(r"(?<![^.])\d+(?![^.])|(?<=_l)\d+$")
+WORDS = frozenset(
+    "as at expect feature for from if in include let metanet model over param part"
+    " space spec use with".split()
+)
 STREAM = 4
 """A space that so many modules have is the stream between them."""
 
@@ -57,6 +61,16 @@ def number_of(piece: Piece) -> int:
     return int(NUMBER.findall(piece.key)[piece.slot])
 
 
+def plain_name(name: str) -> str:
+    """A name as a spec may have it.
+
+    >>> plain_name("space"), plain_name("my-net")
+    ('space_', 'my_net')
+    """
+    found = re.sub(r"\W", "_", name)
+    return f"{found}_" if found in WORDS or not found.isidentifier() else found
+
+
 def _letter(p: Piece) -> str:
     last = p.key.rpartition(".")[2]
     kernel = "K" if len(p.shape) > 2 else "W" if len(p.shape) == 2 else "g"
@@ -87,7 +101,7 @@ def _name_parameters(families: dict[tuple[str, int, str, int], list[Piece]]) -> 
             depth[f] += 1
     taken = set[str]()
     for f, members in families.items():
-        base = names[f]
+        base = plain_name(names[f])
         while base in taken:
             base += "_"
         taken.add(base)
@@ -115,7 +129,7 @@ def _name_spaces(draft: Draft) -> None:
         rising = indices[0] > 0 and all(a + 1 == b for a, b in pairwise(indices))
         for k, s in enumerate(members, start=1):
             alone = len(members) == 1
-            s.base = f"{base}_{s.size}" if s.key[0] and not alone else base
+            s.base = plain_name(f"{base}_{s.size}" if s.key[0] and not alone else base)
             s.index = None if alone or s.key[0] else s.index if rising else k
     taken = set[str]()
     for s in draft.spaces:
