@@ -311,6 +311,7 @@ class TestProcess:
     def test_an_interrupt_leaves_quietly(self, mlp):
         program = (
             "import signal, sys; from qecompile import cli; "
+            "signal.signal(signal.SIGINT, signal.default_int_handler); "  # ignored in background jobs
             f"cli.pipeline.derive = lambda spec: signal.raise_signal({int(signal.SIGINT)}); "
             "sys.exit(cli.main(sys.argv[1:]))"
         )
