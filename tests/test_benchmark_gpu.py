@@ -117,6 +117,7 @@ def test_figures_stand_side_by_side(report) -> None:
     assert "not measured" in text  # torch.compile was left out
 
 
+@pytest.mark.slow
 def test_a_kit_is_measured_without_the_compiler(kit, tmp_path) -> None:
     write_kit(kit, tmp_path / "kit.json")
     assert read_kit(tmp_path / "kit.json") == kit
@@ -271,6 +272,7 @@ def test_a_plot_where_there_is_matplotlib(report, tmp_path) -> None:
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_runs_are_compiled_too(tiny, monkeypatch) -> None:
     compiler = partial(torch.compile, backend="aot_eager")
     monkeypatch.setattr(torch, "compile", compiler)
