@@ -75,6 +75,11 @@ Defines = Annotated[
 SpecName = Annotated[
     str | None, typer.Option("--spec", metavar="NAME", help="the spec to take, instead of the last in FILE")
 ]
+Output = Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="the checkpoint to write")]
+SaveElement = Annotated[
+    Path | None, typer.Option("--save-element", metavar="ELEMENT", help="write the element here")
+]
+Force = Annotated[bool, typer.Option("--force", help="replace files that exist")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
@@ -323,7 +328,7 @@ def _format_each(files: Iterable[Path], collector: Collector) -> Iterator[Format
 def act(
     file: File,
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="the checkpoint to read")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="the checkpoint to write")],
+    output: Output,
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**63 - 1, help="draw the element from this seed; 0 by default")
     ] = None,
@@ -333,10 +338,8 @@ def act(
     element: Annotated[
         Path | None, typer.Option("--element", metavar="ELEMENT", help="the element to apply")
     ] = None,
-    save_element: Annotated[
-        Path | None, typer.Option("--save-element", metavar="ELEMENT", help="write the element here")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="replace files that exist")] = False,
+    save_element: SaveElement = None,
+    force: Force = False,
     define: Defines = None,
     spec: SpecName = None,
     as_json: Json = False,
@@ -378,13 +381,11 @@ def match_weights(
     file: File,
     a: Annotated[Path, typer.Argument(metavar="A", help="the checkpoint that stays as it is")],
     b: Annotated[Path, typer.Argument(metavar="B", help="the checkpoint to bring close to it")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="the checkpoint to write")],
+    output: Output,
     restarts: Annotated[int, typer.Option(min=0, help="random beginnings to try, too")] = 0,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="of what is drawn")] = 0,
-    save_element: Annotated[
-        Path | None, typer.Option("--save-element", metavar="ELEMENT", help="write the element here")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="replace files that exist")] = False,
+    save_element: SaveElement = None,
+    force: Force = False,
     define: Defines = None,
     spec: SpecName = None,
     as_json: Json = False,

@@ -62,9 +62,12 @@ class Group:
         self, *, dtype: torch.dtype = torch.float64, device: torch.device | str | None = None
     ) -> Element:
         """The identity element."""
-        return Element({s.name: identity_part(s, self._copies[s.name]) for s in self.spec.spaces}).to(
-            dtype, device
-        )
+        return self.with_parts({}).to(dtype, device)
+
+    def with_parts(self, parts: Mapping[str, Part]) -> Element:
+        """The element that has parts for some spaces, and is the identity on the others, in float64."""
+        still = {s.name: identity_part(s, self._copies[s.name]) for s in self.spec.spaces}
+        return Element({**still, **parts})
 
     def sample(
         self,

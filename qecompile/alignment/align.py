@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from qecompile.alignment.balance import Weights, act_along, balance, still_parts, with_parts
+from qecompile.alignment.balance import Weights, act_along, balance, still_parts
 from qecompile.alignment.compact import best_step, moves, turns
 from qecompile.alignment.fingerprints import alike
 from qecompile.group_elements import Element
@@ -141,7 +141,7 @@ def _climb(
                 step = best_step(spec, spaces[k], a, here, permuted=permuted, most=most)
                 there = act_along(spec, still, spaces[k], step, here)
                 if (higher := _inner(a, there)) > value:
-                    element, here, value = group.compose(with_parts(spec, step), element), there, higher
+                    element, here, value = group.compose(group.with_parts(step), element), there, higher
                     break
         rising = value > before + 1e-12 * abs(before)
     return element, here, value, count

@@ -37,6 +37,7 @@ from torch import Tensor
 
 from qecompile.group_action import transform
 from qecompile.group_elements import Element, Part, identity_part
+from qecompile.groups import Group
 from qecompile.nesting import copy_shapes, lineage
 from qecompile.spec import Axis, Param, Space, Spec
 
@@ -65,7 +66,7 @@ def balance(spec: Spec, theta: Weights) -> Balanced:
         spec: the spec.
         theta: [*shape] for every parameter, float64, finite.
     """
-    parts, weights = dict(with_parts(spec, {}).parts), dict(theta)
+    parts, weights = dict(Group(spec).identity().parts), dict(theta)
     lines = [(s, n) for s in spec.spaces for n in _lines(s)]
     still = still_parts(spec)
     for _ in range(ROUNDS):
@@ -80,15 +81,9 @@ def balance(spec: Spec, theta: Weights) -> Balanced:
     return Balanced(Element(parts), weights)
 
 
-def with_parts(spec: Spec, parts: Mapping[str, Part]) -> Element:
-    """The element that has parts for some spaces, and is the identity on the others."""
-    copies = copy_shapes(spec)
-    return Element({s.name: identity_part(s, copies[s.name]) for s in spec.spaces} | dict(parts))
-
-
 def still_parts(spec: Spec) -> dict[str, Part]:
     """Parts that change nothing, without the permutations and matrices that would take time to do so."""
-    parts = with_parts(spec, {}).parts
+    parts = Group(spec).identity().parts
     return {name: Part(None, None, part.characters) for name, part in parts.items()}
 
 

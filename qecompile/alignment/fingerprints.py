@@ -15,9 +15,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from qecompile.alignment.balance import Weights, axes_of, with_parts
+from qecompile.alignment.balance import Weights, axes_of
 from qecompile.alignment.compact import assign
 from qecompile.group_elements import Element, identity_part
+from qecompile.groups import Group
 from qecompile.spec import Space, Spec
 
 
@@ -30,7 +31,7 @@ def alike(spec: Spec, a: Weights, b: Weights) -> Element:
             if mine.shape[1]:
                 part = identity_part(space, ())
                 parts[space.name] = replace(part, source=assign(-torch.cdist(mine, theirs).square()))
-    return with_parts(spec, parts)
+    return Group(spec).with_parts(parts)
 
 
 def _fingerprints(spec: Spec, space: Space, weights: Weights) -> Tensor:

@@ -20,6 +20,7 @@ import torch
 
 from qecompile.group_action import transform
 from qecompile.group_elements import Part, identity_part
+from qecompile.groups import Group
 from qecompile.model.network import Network, Weights
 from qecompile.model.points import Point
 from qecompile.nesting import ancestors, copy_shapes, lineage
@@ -101,8 +102,7 @@ def _swapped(network: Network, s: Space, pair: tuple[int, int], point: Point) ->
 
 def _moved_by(network: Network, s: Space, part: Part, point: Point) -> Weights:
     spec = network.spec
-    copies = copy_shapes(spec)
-    parts = {t.name: identity_part(t, copies[t.name]) for t in spec.spaces} | {s.name: part}
+    parts = Group(spec).with_parts({s.name: part}).parts
     return {
         name: transform(spec.space, parts, spec.params[name].axes, t.unsqueeze(-1)).squeeze(-1)
         for name, t in point.theta.items()

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from qecompile.group_elements import Element, Part, identity_part, random_matrix
+from qecompile.groups import Group
 from qecompile.nesting import ancestors, copy_shapes
 from qecompile.spec import Space, Spec
 
@@ -130,9 +131,7 @@ def random_matrix_of(s: Space, copies: tuple[int, ...], generator: torch.Generat
 
 
 def _move(spec: Spec, word: Word, where: str, part: Part) -> Move:
-    copies = copy_shapes(spec)
-    parts = {s.name: identity_part(s, copies[s.name]) for s in spec.spaces}
-    return Move(word, where, Element({**parts, word.space: part}))
+    return Move(word, where, Group(spec).with_parts({word.space: part}))
 
 
 def _character(s: Space, copies: tuple[int, ...], k: int, numbers: Tensor) -> Part:
